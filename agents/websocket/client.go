@@ -153,18 +153,23 @@ func (c *Client) Send(ctx context.Context, body []byte) error {
 	}
 	defer func() { <-c.writing }()
 	by := time.Now().Add(c.cfg.WriteTimeout)
-	if t, ok := ctx.Deadline(); ok && t.Before(by) {
+	t, ok := ctx.Deadline()
+	early := ok && t.Before(by)
+	if early {
 		by = t
 	}
 	_ = c.ws.SetWriteDeadline(by) // gorilla only notes it
 	stop := context.AfterFunc(ctx, func() { _ = c.ws.NetConn().SetWriteDeadline(time.Now()) })
 	defer stop()
 	err := c.ws.WriteMessage(gorilla.TextMessage, body)
+	var timeout net.Error
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case early && errors.As(err, &timeout) && timeout.Timeout():
+		return context.DeadlineExceeded // the socket's timer was the faster one
 	case errors.Is(err, gorilla.ErrCloseSent), errors.Is(err, net.ErrClosed):
 		return ErrClosed
 	}
