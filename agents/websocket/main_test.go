@@ -75,7 +75,7 @@ func start(t testing.TB, cfg websocket.Config, on func(websocket.Message)) *bed 
 		<-msgs.Done()
 	})
 	t.Cleanup(bd.stop)
-	waitFor(t, "the bridge to accept", func() bool { return !refusedWith(bd, http.StatusServiceUnavailable) })
+	waitFor(t, "the bridge to accept", func() bool { return refusedWith(bd, http.StatusUpgradeRequired) })
 	return bd
 }
 
