@@ -69,9 +69,7 @@ func start(t testing.TB, cfg websocket.Config, on func(websocket.Message)) *bed 
 			t.Errorf("Run: %v", err)
 		}
 		server.Close()
-		evs.Dispose()
-		msgs.Dispose()
-		<-evs.Done()
+		<-evs.Done() // Run completes the streams, and all that was published is handled first
 		<-msgs.Done()
 	})
 	t.Cleanup(bd.stop)
