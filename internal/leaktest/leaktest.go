@@ -1,0 +1,13 @@
+// Package leaktest fails a package's tests when they leave goroutines behind.
+package leaktest
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main runs the tests of a package and then looks for leaked goroutines:
+//
+//	func TestMain(m *testing.M) { leaktest.Main(m) }
+func Main(m *testing.M) { goleak.VerifyTestMain(m) }
