@@ -45,6 +45,9 @@ func Decode(data []byte, max int) (*Message, Credential, error) {
 	d.json.Reset(&d.input.Buffer, jsontext.AllowDuplicateNames(true))
 	d.data, d.text = slices.Clip(data), string(data)
 	if err := d.envelope(); err != nil {
+		if d.m != nil {
+			err.Ref = d.m.ID
+		}
 		return nil, Credential{}, err
 	}
 	return d.m, d.credential, nil
@@ -114,7 +117,7 @@ const (
 
 func (d *decoder) has(field int) bool { return d.seen&(1<<field) != 0 }
 
-func (d *decoder) envelope() error {
+func (d *decoder) envelope() *Error {
 	if d.json.PeekKind() != '{' {
 		if _, err := d.json.ReadToken(); err != nil {
 			return d.syntax("", err)
@@ -143,7 +146,7 @@ func (d *decoder) envelope() error {
 	return d.check()
 }
 
-func (d *decoder) member(name string) error {
+func (d *decoder) member(name string) *Error {
 	field := lookup(name, members[:])
 	if field < 0 {
 		return d.unknown(name)
@@ -159,7 +162,7 @@ func (d *decoder) member(name string) error {
 		_, err := d.raw(members[field], false)
 		return err
 	}
-	var err error
+	var err *Error
 	switch field {
 	case fType:
 		d.m.Type, err = d.id("type", MaxType)
@@ -191,7 +194,7 @@ func (d *decoder) member(name string) error {
 }
 
 // unknown carries a member through that belongs to the application.
-func (d *decoder) unknown(name string) error {
+func (d *decoder) unknown(name string) *Error {
 	for _, known := range members {
 		if strings.EqualFold(name, known) {
 			return bad(name, "the name is written "+known)
@@ -213,15 +216,12 @@ func (d *decoder) unknown(name string) error {
 	if d.m.Extra != nil {
 		d.m.Extra = append(d.m.Extra, ',')
 	}
-	d.m.Extra, err = jsontext.AppendQuote(d.m.Extra, name)
-	if err != nil {
-		return bad(name, "the name is not valid UTF-8")
-	}
+	d.m.Extra, _ = jsontext.AppendQuote(d.m.Extra, name) // valid UTF-8: the decoder has read it
 	d.m.Extra = append(append(d.m.Extra, ':'), value...)
 	return nil
 }
 
-func (d *decoder) from() error {
+func (d *decoder) from() *Error {
 	a, err := d.address("from", true)
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (d *decoder) from() error {
 	return nil
 }
 
-func (d *decoder) to() (Address, error) {
+func (d *decoder) to() (Address, *Error) {
 	a, err := d.address("to", false)
 	if err == nil && a.Type != User && a.Type != ChatRoom {
 		err = bad("to.type", "it must be User or ChatRoom")
@@ -250,7 +250,7 @@ var addressPaths = map[string]*[len(addressMembers)]string{
 }
 
 // address reads {"type":…,"id":…} and, in `from`, the session, which goes its own way from here on.
-func (d *decoder) address(field string, session bool) (a Address, err error) {
+func (d *decoder) address(field string, session bool) (a Address, err *Error) {
 	if d.json.PeekKind() != '{' {
 		if _, err := d.raw(field, false); err != nil {
 			return a, err
@@ -322,7 +322,7 @@ func (d *decoder) address(field string, session bool) (a Address, err error) {
 	return a, nil
 }
 
-func (d *decoder) addressType(field string) (string, error) {
+func (d *decoder) addressType(field string) (string, *Error) {
 	s, err := d.str(field)
 	switch s {
 	case User:
@@ -334,7 +334,7 @@ func (d *decoder) addressType(field string) (string, error) {
 }
 
 // check holds the envelope against the rule of its type.
-func (d *decoder) check() error {
+func (d *decoder) check() *Error {
 	m := d.m
 	if !d.has(fType) {
 		return bad("type", "it is missing")
@@ -366,7 +366,7 @@ func (d *decoder) check() error {
 	return d.positions()
 }
 
-func (d *decoder) positions() (err error) {
+func (d *decoder) positions() (err *Error) {
 	if d.has(fEpoch) {
 		if d.m.Since.Epoch, err = d.name("epoch", d.epoch, MaxEpoch); err != nil {
 			return err
@@ -388,7 +388,7 @@ func (d *decoder) positions() (err error) {
 }
 
 // integer reads digits only: 1e3 and 1.0 are integers to some readers and not to others.
-func integer(field string, raw []byte) (int64, error) {
+func integer(field string, raw []byte) (int64, *Error) {
 	var n int64
 	for _, c := range raw {
 		if c < '0' || c > '9' {
@@ -402,7 +402,7 @@ func integer(field string, raw []byte) (int64, error) {
 }
 
 // key reads a member's name.
-func (d *decoder) key(parent string) (string, error) {
+func (d *decoder) key(parent string) (string, *Error) {
 	v, err := d.json.ReadValue()
 	if err != nil {
 		return "", d.syntax(parent, err)
@@ -426,7 +426,7 @@ func lookup(name string, list []string) int {
 }
 
 // id reads a string of 1 to max bytes without control characters.
-func (d *decoder) id(field string, max int) (string, error) {
+func (d *decoder) id(field string, max int) (string, *Error) {
 	v, err := d.raw(field, false)
 	if err != nil {
 		return "", err
@@ -434,7 +434,7 @@ func (d *decoder) id(field string, max int) (string, error) {
 	return d.name(field, v, max)
 }
 
-func (d *decoder) name(field string, raw []byte, max int) (string, error) {
+func (d *decoder) name(field string, raw []byte, max int) (string, *Error) {
 	if raw[0] != '"' {
 		return "", bad(field, "it must be a string")
 	}
@@ -449,7 +449,7 @@ func (d *decoder) name(field string, raw []byte, max int) (string, error) {
 }
 
 // token reads the session. It must not come back in an error, not even in part.
-func (d *decoder) token(field string) (string, error) {
+func (d *decoder) token(field string) (string, *Error) {
 	v, err := d.raw(field, false)
 	if err != nil {
 		return "", err
@@ -464,7 +464,7 @@ func (d *decoder) token(field string) (string, error) {
 	return s, nil
 }
 
-func (d *decoder) str(field string) (string, error) {
+func (d *decoder) str(field string) (string, *Error) {
 	v, err := d.raw(field, false)
 	if err != nil {
 		return "", err
@@ -477,7 +477,7 @@ func (d *decoder) str(field string) (string, error) {
 
 // raw reads any value and returns its bytes inside data. In an application's payload duplicate keys are
 // the application's business.
-func (d *decoder) raw(field string, payload bool) ([]byte, error) {
+func (d *decoder) raw(field string, payload bool) ([]byte, *Error) {
 	v, err := d.json.ReadValue()
 	if err != nil {
 		return nil, d.syntax(field, err)
@@ -538,7 +538,7 @@ func hasControl(s string) bool {
 	return false
 }
 
-func (d *decoder) syntax(field string, err error) error {
+func (d *decoder) syntax(field string, err error) *Error {
 	switch {
 	case !utf8.Valid(d.data):
 		return bad(field, "the message is not valid UTF-8")
