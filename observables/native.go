@@ -25,6 +25,24 @@ func (s Stream[T]) Observable() rxgo.Observable {
 	}})
 }
 
+// Tap subscribes at once, so nothing published after it is missed, and gives the items to one native
+// observer, with buf items of buffer. It ends with ctx; errors arrive as with Observable.
+func (s Stream[T]) Tap(ctx context.Context, buf int) rxgo.Observable {
+	items := make(chan rxgo.Item, buf)
+	sub := s.Subscribe(ctx,
+		func(v T) { rxgo.Item{V: v}.SendContext(ctx, items) },
+		func(err error) { rxgo.Error(err).SendContext(ctx, items) },
+		nil)
+	go func() { // ends with the subscription; who reads until the close has joined it
+		defer close(items)
+		<-sub.Done()
+		if err := sub.Err(); err != nil {
+			rxgo.Error(err).SendContext(ctx, items)
+		}
+	}()
+	return rxgo.FromChannel(items, rxgo.WithContext(ctx))
+}
+
 // From makes a stream of a native observable. Each Subscribe observes o, so share what may be observed only
 // once. Error items and items that are no T are reported as item errors. When the subscription ends,
 // operators of o that ignore rxgo.WithContext stay until their source ends: that is rxgo's.

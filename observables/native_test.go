@@ -111,7 +111,7 @@ func TestRxThatEndsEarlyCompletes(t *testing.T) {
 func TestFrom(t *testing.T) {
 	t.Parallel()
 	_, got := collect(t, observables.From[int](rxgo.Range(0, 100).Map(double)))
-	if len(got()) != 101 && len(got()) != 100 {
+	if len(got()) != 100 || got()[99] != 198 {
 		t.Errorf("got %d items", len(got()))
 	}
 	var failed []error
@@ -165,4 +165,26 @@ func TestObservable(t *testing.T) {
 	cancel() // frees the one that never reads
 	for range gone {
 	}
+}
+
+func TestTap(t *testing.T) {
+	t.Parallel()
+	s := observables.NewSubject[int](observables.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o := s.Stream().Tap(ctx, 4)
+	_ = s.PublishBatch(t.Context(), seq(100)) // before anyone observes
+	s.OnCompleted()
+	var got []int
+	for it := range o.Map(double).Observe(rxgo.WithContext(ctx)) {
+		got = append(got, it.V.(int)/2)
+	}
+	if !slices.Equal(got, seq(100)) {
+		t.Errorf("got %v, want 0 to 99", got)
+	}
+	s = observables.NewSubject[int](observables.Config{})
+	o = s.Stream().Tap(ctx, 0)
+	s.OnNext(1) // nobody reads it
+	cancel()
+	<-o.ForEach(func(any) {}, func(error) {}, func() {})
 }

@@ -33,19 +33,30 @@ func NewSubject[T any](cfg Config) *Subject[T] {
 // others have v. It returns ErrClosed when the subject has ended, and the context's cause when that ended
 // while waiting: then those still full have missed v. Calls from one goroutine arrive in order everywhere.
 func (s *Subject[T]) Publish(ctx context.Context, v T) error {
+	var few [4]*ring[T]
+	full, err := s.offer(v, few[:0])
+	if err != nil || len(full) == 0 {
+		return err
+	}
+	return pushTo(ctx, full, v)
+}
+
+// offer hands v to all who take it without waiting and appends the others to full.
+func (s *Subject[T]) offer(v T, full []*ring[T]) ([]*ring[T], error) {
 	st := s.state.Load()
 	if st.closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	var few [4]*ring[T]
-	full := few[:0]
 	for _, r := range st.rings {
 		if !r.offer(v) {
 			full = append(full, r)
 		}
 	}
-	var err error
-	for _, r := range full {
+	return full, nil
+}
+
+func pushTo[T any](ctx context.Context, rings []*ring[T], v T) (err error) {
+	for _, r := range rings {
 		if e := r.push(ctx, v); e != nil {
 			err = e
 		}
@@ -117,24 +128,24 @@ func (s *Subject[T]) StreamWith(cfg Config) Stream[T] {
 	return Stream[T]{attach: func(_ context.Context, sc *scope, k sink[T]) {
 		r := newRing[T](cfg, sc)
 		r.run(sc, k)
-		s.register(sc, r)
+		if s.add(r) {
+			sc.onClose(func(error) { s.unregister(r) })
+		}
 	}}
 }
 
-// register lets r have what is published from now on, until sc closes.
-func (s *Subject[T]) register(sc *scope, r *ring[T]) {
+// add lets r have what is published from now on. After the subject's end it ends r and returns false.
+func (s *Subject[T]) add(r *ring[T]) bool {
 	s.mu.Lock()
 	st := s.state.Load()
 	if !st.closed {
-		rings := append(slices.Clip(st.rings), r)
-		s.state.Store(&subjectState[T]{rings: rings})
+		s.state.Store(&subjectState[T]{rings: append(slices.Clip(st.rings), r)})
 	}
 	s.mu.Unlock()
 	if st.closed {
 		r.close(st.err)
-		return
 	}
-	sc.onClose(func(error) { s.unregister(r) })
+	return !st.closed
 }
 
 func (s *Subject[T]) unregister(r *ring[T]) {
