@@ -22,6 +22,7 @@ type Dealer struct {
 	buffers  sync.Pool
 	out      outbox
 	room     chan struct{} // capacity 1; the queue has become shorter
+	waiting  atomic.Int32  // Sends that wait for room
 	messages chan [][]byte
 	events   chan DealerEvent
 	started  atomic.Bool
@@ -73,20 +74,32 @@ func (d *Dealer) Send(ctx context.Context, frames ...[]byte) error {
 	for {
 		err := d.out.push(frames)
 		if err == nil {
-			d.passOn()
+			if d.waiting.Load() > 0 && d.out.hasRoom() {
+				d.wake()
+			}
 			return nil
 		}
 		if !errors.Is(err, ErrFull) {
 			return err
 		}
-		select {
-		case <-d.room:
-		case <-d.done:
-			return ErrClosed
-		case <-ctx.Done():
-			d.wake() // the token may have been meant for another
-			return context.Cause(ctx)
+		if err := d.awaitRoom(ctx); err != nil {
+			return err
 		}
+	}
+}
+
+// awaitRoom waits for the queue to become shorter. A token is never missed for good: as long as somebody
+// waits there is a message queued, and writing it brings another token.
+func (d *Dealer) awaitRoom(ctx context.Context) error {
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	select {
+	case <-d.room:
+		return nil
+	case <-d.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -95,13 +108,6 @@ func (d *Dealer) wake() {
 	select {
 	case d.room <- struct{}{}:
 	default:
-	}
-}
-
-// passOn wakes the next blocked Send while there is room.
-func (d *Dealer) passOn() {
-	if d.out.hasRoom() {
-		d.wake()
 	}
 }
 
