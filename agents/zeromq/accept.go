@@ -139,10 +139,10 @@ func (r *Router) newPeer(stop context.CancelFunc, conn net.Conn, addr string) *P
 
 // remoteAddr names the other end; a unix socket's has no name.
 func remoteAddr(conn net.Conn) string {
-	if s := conn.RemoteAddr().String(); s != "" {
-		return s
+	if conn.RemoteAddr().Network() == "unix" {
+		return "ipc"
 	}
-	return conn.RemoteAddr().Network()
+	return conn.RemoteAddr().String()
 }
 
 // waitingRoom holds the connections whose handshake is under way. When it is full the one that has waited

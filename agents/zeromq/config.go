@@ -82,22 +82,14 @@ func (c *RouterConfig) Validate() error {
 	if len(c.Name) > maxRoutingID {
 		return fmt.Errorf("zeromq: Name: longer than %d bytes", maxRoutingID)
 	}
-	for _, f := range []struct {
-		name  string
-		value int64
-	}{
-		{"MaxMessage", c.MaxMessage}, {"MaxFrame", c.MaxFrame}, {"MaxParts", int64(c.MaxParts)},
-		{"HandshakeTimeout", int64(c.HandshakeTimeout)}, {"MaxHandshakes", int64(c.MaxHandshakes)},
-		{"MaxConns", int64(c.MaxConns)}, {"ConnectsPerSecond", int64(c.ConnectsPerSecond)},
-		{"QueueMessages", int64(c.QueueMessages)}, {"QueueBytes", c.QueueBytes},
-		{"WriteTimeout", int64(c.WriteTimeout)}, {"Window", int64(c.Window)}, {"Buffer", int64(c.Buffer)},
-		{"HeartbeatTimeout", int64(c.HeartbeatTimeout)}, {"Linger", int64(c.Linger)},
-	} {
-		if f.value < 0 {
-			return fmt.Errorf("zeromq: %s: negative", f.name)
-		}
-	}
-	return nil
+	return notNegative(
+		field{"MaxMessage", c.MaxMessage}, field{"MaxFrame", c.MaxFrame}, field{"MaxParts", int64(c.MaxParts)},
+		field{"HandshakeTimeout", int64(c.HandshakeTimeout)}, field{"MaxHandshakes", int64(c.MaxHandshakes)},
+		field{"MaxConns", int64(c.MaxConns)}, field{"ConnectsPerSecond", int64(c.ConnectsPerSecond)},
+		field{"QueueMessages", int64(c.QueueMessages)}, field{"QueueBytes", c.QueueBytes},
+		field{"WriteTimeout", int64(c.WriteTimeout)}, field{"Window", int64(c.Window)}, field{"Buffer", int64(c.Buffer)},
+		field{"HeartbeatTimeout", int64(c.HeartbeatTimeout)}, field{"Linger", int64(c.Linger)},
+	)
 }
 
 func (c *RouterConfig) limits() limits {

@@ -68,3 +68,8 @@ type sink struct{ net.Conn }
 func (sink) Write(p []byte) (int, error) { return len(p), nil }
 func (sink) SetDeadline(time.Time) error { return nil }
 func (sink) Close() error                { return nil }
+
+// UseListener takes the place of Listen.
+func (r *Router) UseListener(l net.Listener) {
+	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
+}

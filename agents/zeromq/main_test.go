@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,4 +146,46 @@ func dialRaw(t testing.TB, address string) net.Conn {
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
+}
+
+// runWithListener runs an echo Router on l until the test ends; what it logs can be read.
+func runWithListener(t testing.TB, l net.Listener) (logged func() string) {
+	t.Helper()
+	var log safeBuffer
+	router, err := zeromq.NewRouter(zeromq.RouterConfig{
+		Bind: []string{"tcp://127.0.0.1:0"}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router.UseListener(l)
+	ctx, stop := context.WithCancel(context.Background())
+	messages := router.Messages().Subscribe(context.Background(), echo, nil, nil)
+	ended := make(chan error, 1)
+	go func() { ended <- router.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		<-messages.Done()
+	})
+	return log.String
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

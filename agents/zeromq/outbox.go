@@ -61,6 +61,20 @@ func (o *outbox) push(frames [][]byte) error {
 	return nil
 }
 
+// hasRoom reports whether another message might be queued.
+func (o *outbox) hasRoom() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queue)-o.head < o.maxCount && o.bytes < o.maxBytes
+}
+
+// onFailure replaces failed; there must be no connection.
+func (o *outbox) onFailure(failed func(error)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.failed = failed
+}
+
 // command queues a command frame ahead of the messages. It reports false when the earlier ones have not
 // left yet: a peer that asks and does not read gets no more memory.
 func (o *outbox) command(name string, body []byte) bool {
@@ -79,7 +93,7 @@ func (o *outbox) attach(conn net.Conn) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.conn = conn
-	if len(o.queue) > o.head {
+	if len(o.queue) > o.head || len(o.commands) > 0 {
 		o.startLocked()
 	}
 }

@@ -72,7 +72,7 @@ func (p *Peer) Send(frames ...[]byte) error {
 }
 
 // Release says that n messages of this peer have been dealt with, TooLarge ones included. Until then they
-// count against the window.
+// count against the window. With several subscribers of Messages one of them releases.
 func (p *Peer) Release(n int) {
 	window := int64(p.router.cfg.Window)
 	if p.unreleased.Add(-int64(n)) <= window*3/4 && p.held.CompareAndSwap(true, false) {
@@ -206,8 +206,8 @@ func hangUp(conn net.Conn) {
 	if conn.SetReadDeadline(time.Now().Add(250*time.Millisecond)) != nil {
 		return
 	}
-	buf := make([]byte, 4<<10)
-	for range 256 {
+	buf := make([]byte, 16<<10)
+	for {
 		if _, err := conn.Read(buf); err != nil {
 			return
 		}
@@ -238,9 +238,14 @@ func (p *Peer) ping() {
 	p.out.command("PING", []byte{0, 0})
 }
 
-// answers reports whether the peer says something within timeout. One whose reader is held back by us
-// cannot be heard and counts as alive.
+// answers reports whether the peer says something within timeout. One that has just spoken is not asked, so
+// strangers who claim its id cannot have it flooded; one whose reader is held back by us cannot be heard and
+// counts as alive.
 func (p *Peer) answers(ctx context.Context, timeout time.Duration) bool {
+	began := time.Now()
+	if began.Sub(time.Unix(0, p.heard.Load())) < timeout/16 {
+		return true
+	}
 	select {
 	case <-p.probed: // of an earlier question
 	default:
@@ -255,8 +260,8 @@ func (p *Peer) answers(ctx context.Context, timeout time.Duration) bool {
 		return true
 	case <-p.done:
 		return false
-	case <-timer.C:
-		return !p.reading.Load()
+	case <-timer.C: // another who asked may have taken the sign
+		return p.heard.Load() >= began.UnixNano() || !p.reading.Load()
 	case <-ctx.Done():
 		return true
 	}

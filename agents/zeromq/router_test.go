@@ -2,10 +2,14 @@ package zeromq_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
 )
@@ -120,5 +124,37 @@ func TestAgentsOwnNameIsRefused(t *testing.T) {
 	startPython(t, "hold", r.url, "agent")
 	if e := r.await(t, zeromq.Refused); !errors.Is(e.Reason, zeromq.ErrRoutingID) {
 		t.Errorf("refused because of %v", e.Reason)
+	}
+}
+
+// Many newcomers at once do not take a routing id from a live peer, nor disturb it.
+func TestManyNewcomersForALiveRoutingID(t *testing.T) {
+	t.Parallel()
+	r := startRouter(t, zeromq.RouterConfig{HeartbeatTimeout: 2 * time.Second}, echo)
+	conn, answers := livePeer(t, r.address(), "mine")
+	owner := r.await(t, zeromq.PeerUp).Peer
+	var newcomers sync.WaitGroup
+	for range 40 {
+		newcomers.Go(func() {
+			c, err := net.Dial("tcp", r.address())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			c.Write(hello("DEALER", "mine"))
+			io.Copy(io.Discard, c)
+		})
+	}
+	newcomers.Wait()
+	if p, ok := r.Peer("mine"); !ok || p != owner {
+		t.Fatal("the live peer lost its routing id")
+	}
+	conn.Write(frame(0, []byte("x")))
+	if got := <-answers; got != "x" {
+		t.Errorf("got %q", got)
+	}
+	if s := r.Stats(); s.Refused != 40 || s.Accepted != 1 {
+		t.Errorf("%+v", s)
 	}
 }
