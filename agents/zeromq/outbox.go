@@ -41,6 +41,13 @@ type queued struct {
 	size   int
 }
 
+// backlog counts the messages that the writer has not taken.
+func (o *outbox) backlog() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queue) - o.head
+}
+
 // push queues a message. A message larger than the whole limit is taken by an empty queue.
 func (o *outbox) push(frames [][]byte) error {
 	if len(frames) == 0 {

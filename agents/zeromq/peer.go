@@ -39,6 +39,9 @@ type Peer struct {
 // RoutingID is the peer's routing id, its own or one invented for it.
 func (p *Peer) RoutingID() string { return p.id }
 
+// Backlog is how many messages are queued for this peer and not yet being written.
+func (p *Peer) Backlog() int { return p.out.backlog() }
+
 // RemoteAddr is the network address of the peer's end.
 func (p *Peer) RemoteAddr() string { return p.addr }
 
