@@ -439,13 +439,30 @@ func (d *decoder) name(field string, raw []byte, max int) (string, *Error) {
 		return "", bad(field, "it must be a string")
 	}
 	s := d.unquote(raw)
-	if len(s) == 0 || len(s) > max {
-		return "", bad(field, "it must be 1 to "+strconv.Itoa(max)+" bytes long")
+	return s, validName(field, s, max)
+}
+
+func validName(field, s string, max int) *Error {
+	switch {
+	case len(s) == 0 || len(s) > max:
+		return bad(field, "it must be 1 to "+strconv.Itoa(max)+" bytes long")
+	case hasControl(s):
+		return bad(field, "it must not hold control characters")
 	}
-	if hasControl(s) {
-		return "", bad(field, "it must not hold control characters")
+	return nil
+}
+
+// ValidName says what keeps s from being the id of a user, room or game; nil if nothing does.
+func ValidName(s string) error {
+	switch {
+	case len(s) == 0 || len(s) > MaxName:
+		return errors.New("must be 1 to 128 bytes long")
+	case !utf8.ValidString(s):
+		return errors.New("must be valid UTF-8")
+	case hasControl(s):
+		return errors.New("must not hold control characters")
 	}
-	return s, nil
+	return nil
 }
 
 // token reads the session. It must not come back in an error, not even in part.
