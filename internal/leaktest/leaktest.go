@@ -2,12 +2,10 @@
 package leaktest
 
 import (
-	"testing"
-
 	"go.uber.org/goleak"
 )
 
 // Main runs the tests of a package and then looks for leaked goroutines:
 //
 //	func TestMain(m *testing.M) { leaktest.Main(m) }
-func Main(m *testing.M) { goleak.VerifyTestMain(m) }
+func Main(m goleak.TestingM) { goleak.VerifyTestMain(m) }
