@@ -25,9 +25,9 @@ func Log(logger *slog.Logger) message.Middleware {
 
 func logOutcome(ctx context.Context, logger *slog.Logger, m *message.Message, took time.Duration, err error) {
 	level, result := slog.LevelInfo, "done"
-	var refused *message.Error
+	refused, isRefused := errors.AsType[*message.Error](err)
 	switch {
-	case errors.As(err, &refused):
+	case isRefused:
 		level, result = slog.LevelWarn, string(refused.Code)
 	case err != nil:
 		level, result = slog.LevelError, "failed"

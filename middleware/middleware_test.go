@@ -41,8 +41,7 @@ func TestRecover(t *testing.T) {
 	if !errors.As(err, &p) || p != reported || p.Value != "boom" || !strings.Contains(string(p.Stack), "explode") {
 		t.Errorf("got %v, reported %+v, want the panic with the place of it", err, reported)
 	}
-	var shown *message.Error
-	if errors.As(err, &shown) {
+	if shown, ok := errors.AsType[*message.Error](err); ok {
 		t.Errorf("a panic became %v, want Internal for the client", shown)
 	}
 	reported = nil
@@ -74,7 +73,7 @@ func TestLog(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var out bytes.Buffer
 				mw := middleware.Log(slog.New(slog.NewTextHandler(&out, nil)))
-				got, ended := run(t, mw, m, c.err, later)
+				ended, got := run(t, mw, m, c.err, later)
 				if !ended || got != c.err {
 					t.Errorf("%s, later %v: got %v, ended %v, want %v", name, later, got, ended, c.err)
 				}
@@ -93,7 +92,7 @@ func TestLog(t *testing.T) {
 
 // run handles m by work that takes two seconds and ends with err, either within Handle or later. It returns
 // the outcome.
-func run(t *testing.T, mw message.Middleware, m *message.Message, err error, later bool) (got error, ended bool) {
+func run(t *testing.T, mw message.Middleware, m *message.Message, err error, later bool) (ended bool, got error) {
 	t.Helper()
 	pending := new(message.Pending)
 	returned := mw(message.HandlerFunc(func(context.Context, *message.Message) error {
@@ -116,7 +115,7 @@ func run(t *testing.T, mw message.Middleware, m *message.Message, err error, lat
 		time.Sleep(2 * time.Second)
 		pending.Done(message.Result{Seq: 7}, err)
 	}
-	return got, ended
+	return ended, got
 }
 
 func TestLogKeepsSettledPending(t *testing.T) {

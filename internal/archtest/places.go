@@ -46,7 +46,7 @@ var House = []Place{
 	{Dir: "middleware/session", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
 	{Dir: "jobs", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
 
-	{Dir: "agents", Floor: 3},
+	{Dir: "agents", Floor: 3, Owns: []string{"golang.org/x/sync"}},
 
 	{Dir: "cmd/...", Floor: 4, Owns: []string{
 		"github.com/spf13/cobra", "github.com/knadh/koanf",
@@ -57,6 +57,7 @@ var House = []Place{
 	{Dir: "internal/archtest", Floor: forTests},
 	{Dir: "internal/deps", Floor: forTests, Owns: []string{"github.com", "go.uber.org", "golang.org"}}, // holds modules until their owner stands
 	{Dir: "internal/leaktest", Floor: forTests, Owns: []string{"go.uber.org/goleak"}},
+	{Dir: "internal/testbrowser", Floor: forTests, Owns: []string{"github.com/chromedp"}},
 	{Dir: "internal/testredis", Floor: forTests, Owns: []string{"github.com/redis/go-redis", "github.com/Shopify/toxiproxy"}},
 	{Dir: "internal/bench/...", Floor: forTests, Owns: []string{"github.com/go-zeromq/zmq4", "github.com/gorilla/websocket", "github.com/redis/go-redis"}},
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func (s *Store) Create(ctx context.Context, user string, ttl time.Duration, role
 func (s *Store) register(ctx context.Context, digest string, now int64, ttl time.Duration) error {
 	_, err := s.redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		pipe.ZAdd(ctx, s.registryKey(), redis.Z{Score: float64(now + ttl.Milliseconds()), Member: digest})
-		pipe.ZRemRangeByScore(ctx, s.registryKey(), "-inf", fmt.Sprint(now-tombstone.Milliseconds()))
+		pipe.ZRemRangeByScore(ctx, s.registryKey(), "-inf", strconv.FormatInt(now-tombstone.Milliseconds(), 10))
 		return nil
 	})
 	return err

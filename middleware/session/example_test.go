@@ -3,7 +3,6 @@ package session_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"time"
 
 	"github.com/agentmesh/agentmesh/internal/redisx"
@@ -13,36 +12,44 @@ import (
 func Example() {
 	server, err := redisx.StartEmbedded("127.0.0.1:0")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer server.Close()
 	client, err := redisx.Open(server.URL())
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer client.Close()
+	if err := logInAndOut(client); err != nil {
+		fmt.Println(err) // Redis did not answer: nobody gets in
+	}
+	// Output:
+	// true ann [admin]
+	// false SessionRevoked
+}
 
+func logInAndOut(client *redisx.Client) error {
 	store, err := session.NewStore(session.Config{Redis: client})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	ctx := context.Background()
 	token, _, err := store.Create(ctx, "ann", time.Hour, "admin")
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	verdict, err := store.Verify(ctx, token)
 	if err != nil {
-		log.Fatal(err) // Redis did not answer: nobody gets in
+		return err
 	}
 	fmt.Println(verdict.Valid, verdict.Session.User, verdict.Session.Roles)
 
 	if _, err := store.RevokeUser(ctx, "ann"); err != nil {
-		log.Fatal(err)
+		return err
 	}
-	verdict, _ = store.Verify(ctx, token)
+	verdict, err = store.Verify(ctx, token)
 	fmt.Println(verdict.Valid, verdict.Reason)
-	// Output:
-	// true ann [admin]
-	// false SessionRevoked
+	return err
 }
