@@ -30,6 +30,7 @@ const OWN_KEPT = 200; // own direct messages remembered for a reload, a conversa
 /** @type {any} */ let saved = restore();
 /** @type {ReturnType<typeof setInterval>|undefined} */ let countdown;
 /** @type {ReturnType<typeof setTimeout>|undefined} */ let whoSoon;
+let atBottom = true;
 
 // ---- what a tab remembers: sessionStorage only, gone with the tab
 
@@ -216,7 +217,6 @@ function received(e) {
     : e.to.type === "ChatRoom" ? open("room", e.to.id)
     : open("direct", from === client?.user ? e.to.id : from);
   const time = e.time ? new Date(e.time) : new Date();
-  const stick = nearBottom();
   const mine = conversation.find(e.id, from);
   if (mine) {
     if (mine.state !== "delivered") conversation.confirm(mine, time);
@@ -225,7 +225,6 @@ function received(e) {
     conversation.add({ id: e.id, from, text: wording(e), time, state: from === client?.user ? "delivered" : "received" }, replayed);
     if (from !== client?.user) count(conversation, time);
   }
-  if (conversation === active && stick) toBottom();
 }
 
 /** @param {any} e */
@@ -248,7 +247,6 @@ function count(c, time) {
 function presence(e) {
   const room = conversations.get(`room:${e.to?.id}`);
   if (!room) return;
-  const stick = nearBottom();
   if (e.members) room.members = new Set(e.members);
   if (Array.isArray(e.online) && e.members) room.online = new Set(e.online);
   const others = (/** @type {string[]|undefined} */ names) => (names ?? []).filter((n) => n !== client?.user);
@@ -260,10 +258,7 @@ function presence(e) {
     clearTimeout(whoSoon);
     whoSoon = setTimeout(whoIsThere, 400);
   }
-  if (room === active) {
-    people();
-    if (stick) toBottom();
-  }
+  if (room === active) people();
 }
 
 /** @param {{history: string, room?: string}} g */
@@ -309,7 +304,10 @@ function show(c) {
   $("composer-input").placeholder = c.kind === "global" ? "Write to everyone" : `Write to ${c.title}`;
   $("composer-input").value = c.draft;
   grow();
+  sizes.disconnect();
   $("log").replaceChildren(c.pane);
+  sizes.observe($("log"));
+  sizes.observe(c.pane);
   drawer(false);
   read();
   people();
@@ -439,12 +437,17 @@ function notice(text) {
   $("notice").hidden = !text;
 }
 
-function nearBottom() {
+// Whoever reads the newest message stays with it, whatever grows: the conversation, the composer, a keyboard
+// on the screen. Whoever has scrolled up stays where they are.
+const sizes = new ResizeObserver(() => { if (atBottom) toBottom(); });
+
+function scrolled() {
   const log = $("log");
-  return log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+  atBottom = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
 }
 
 function toBottom() {
+  atBottom = true;
   $("log").scrollTop = $("log").scrollHeight;
 }
 
@@ -501,6 +504,7 @@ $("composer-input").addEventListener("input", grow);
 $("composer-input").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
 });
+$("log").addEventListener("scroll", scrolled, { passive: true });
 $("notice-close").addEventListener("click", () => notice(""));
 $("menu").addEventListener("click", () => drawer(!$("app").classList.contains("drawer")));
 $("scrim").addEventListener("click", () => drawer(false));

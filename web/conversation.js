@@ -84,8 +84,9 @@ export class Conversation {
     line.dataset.testid = "system";
     line.dataset.kind = kind;
     const waiting = this.entries.find((e) => e.state === "sending" || e.state === "failed");
+    line.dataset.at = String(Date.now());
     this.pane.insertBefore(line, waiting?.node ?? null);
-    this.empty.hidden = true;
+    regroup(line);
   }
 
   /** @param {boolean} active */
@@ -157,19 +158,17 @@ function messageNode(m, mine) {
   return node;
 }
 
-// regroup decides for a node and the one after it who needs a heading and where a new day begins.
+// regroup decides for a line and the one after it who needs a heading and where a new day begins.
 /** @param {Element} node */
 function regroup(node) {
   for (const n of [node, node.nextElementSibling]) {
-    if (!(n instanceof HTMLElement) || !n.classList.contains("message")) continue;
-    let before = n.previousElementSibling;
-    const adjacent = before;
-    while (before && !before.classList.contains("message")) before = before.previousElementSibling;
-    const last = before instanceof HTMLElement ? before : undefined;
+    if (!(n instanceof HTMLElement) || !n.dataset.at) continue;
+    const before = n.previousElementSibling;
+    const last = before instanceof HTMLElement && before.dataset.at ? before : undefined;
     const at = Number(n.dataset.at);
-    const lastAt = Number(last?.dataset.at ?? NaN);
+    const lastAt = Number(last?.dataset.at);
     const newDay = !last || new Date(at).toDateString() !== new Date(lastAt).toDateString();
-    n.classList.toggle("cont", !newDay && last === adjacent && last.dataset.from === n.dataset.from && at - lastAt < SAME_BREATH);
+    n.classList.toggle("cont", !newDay && last.dataset.from !== undefined && last.dataset.from === n.dataset.from && at - lastAt < SAME_BREATH);
     if (newDay) n.dataset.day = dayName(new Date(at));
     else delete n.dataset.day;
   }
@@ -193,9 +192,9 @@ function welcome(kind, id) {
 
 /** avatar is a coloured disc with an initial; the same name has the same colour everywhere. @param {string} name */
 export function avatar(name) {
-  let hue = 0;
-  for (const c of name) hue = (hue * 31 + (c.codePointAt(0) ?? 0)) % 9973;
-  const disc = element("span", `avatar hue-${hue % 8}`, ([...name][0] ?? "?").toUpperCase());
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const c of name) hash = Math.imul(hash ^ (c.codePointAt(0) ?? 0), 0x01000193);
+  const disc = element("span", `avatar hue-${(hash ^ (hash >>> 15)) >>> 0 & 7}`, ([...name][0] ?? "?").toUpperCase());
   disc.setAttribute("aria-hidden", "true");
   return disc;
 }
