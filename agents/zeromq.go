@@ -1,0 +1,65 @@
+package agents
+
+import (
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq"
+)
+
+// closeCode is why a connection is closed: a WebSocket close code. A ZeroMQ peer is just closed.
+type closeCode int
+
+const (
+	closeNormal    closeCode = 1000
+	closeGoingAway closeCode = 1001
+	closeSession   closeCode = 4401
+	closeIdle      closeCode = 4408
+)
+
+// flushWithin is how long a connection that is being closed may take for what is queued.
+const flushWithin = 2 * time.Second
+
+// dealer is a ZeroMQ client as a link. Envelopes go to it as one frame.
+type dealer struct{ *zeromq.Peer }
+
+func (d dealer) Send(body []byte) error      { return d.Peer.Send(body) }
+func (d dealer) Close(_ closeCode, _ string) { d.Peer.CloseAfterFlush(flushWithin) }
+
+// arrivedZeroMQ makes an arrival of what a ZeroMQ peer sent: one frame is an envelope.
+func (a *Agent) arrivedZeroMQ(m zeromq.Message) arrival {
+	c := a.dealerClient(m.Peer)
+	switch {
+	case m.TooLarge:
+		return arrival{client: c, tooLarge: true}
+	case len(m.Frames) != 1:
+		return arrival{client: c, foreign: true}
+	}
+	return arrival{client: c, body: m.Frames[0]}
+}
+
+// dealerClient returns the client behind a peer. Its first message or its up event makes it, whichever
+// is seen first.
+func (a *Agent) dealerClient(p *zeromq.Peer) *client {
+	if c, ok := p.Value().(*client); ok {
+		return c
+	}
+	a.newClients.Lock()
+	defer a.newClients.Unlock()
+	if c, ok := p.Value().(*client); ok {
+		return c
+	}
+	c := a.newClient(dealer{p}, "zeromq")
+	p.SetValue(c)
+	return c
+}
+
+func (a *Agent) zeromqEvent(e zeromq.Event) {
+	switch e.Kind {
+	case zeromq.PeerUp:
+		a.dealerClient(e.Peer)
+	case zeromq.PeerDown:
+		a.gone(a.dealerClient(e.Peer))
+	case zeromq.Refused:
+		a.log.Warn("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason)
+	}
+}
