@@ -103,6 +103,8 @@ func TestHabitsCanFail(t *testing.T) {
 		"no tests":         {"a.go", "", (*archtest.Tree).Unguarded, false},
 		"path":             {"a.go", `var dir = "` + slash + `tmp/x"`, (*archtest.Tree).MachinePaths, true},
 		"path, comment":    {"a.go", "// see " + slash + "work/x", (*archtest.Tree).MachinePaths, true},
+		"path, manual":     {"a.md", "Put it into " + slash + "home/ann/mesh.", (*archtest.Tree).MachinePaths, true},
+		"path, script":     {"scripts/go", "cd " + slash + "root/mesh", (*archtest.Tree).MachinePaths, true},
 		"path of a URL":    {"a.go", `var endpoint = "ipc://` + slash + `tmp/feeds"`, (*archtest.Tree).MachinePaths, false},
 		"part of an URL":   {"a.go", `var u = "https://example.org` + slash + `work/x"`, (*archtest.Tree).MachinePaths, false},
 		"part of a module": {"a.go", `var u = "golang.org/x` + slash + `work/x"`, (*archtest.Tree).MachinePaths, false},

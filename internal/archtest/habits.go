@@ -75,10 +75,10 @@ var machinePath = regexp.MustCompile(`(^|[^/\w.:*-])/(work|tmp|root|home)/\w[^\s
 // MachinePaths finds paths that exist on one machine only.
 func (t *Tree) MachinePaths() []string {
 	var findings []string
-	for _, f := range t.Files {
-		for i, line := range strings.Split(string(f.Source), "\n") {
+	for _, text := range t.Texts {
+		for i, line := range strings.Split(text.Source, "\n") {
 			if found := machinePath.FindString(line); found != "" {
-				findings = append(findings, fmt.Sprintf("%s:%d: %s: a path of one machine", f.Path, i+1, strings.TrimSpace(found)))
+				findings = append(findings, fmt.Sprintf("%s:%d: %s: a path of one machine", text.Path, i+1, strings.TrimSpace(found)))
 			}
 		}
 	}

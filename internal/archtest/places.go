@@ -49,7 +49,7 @@ var House = []Place{
 	{Dir: "agents", Floor: 3, Owns: []string{"golang.org/x/sync"}},
 
 	{Dir: "cmd/...", Floor: 4, Owns: []string{
-		"github.com/spf13/cobra", "github.com/knadh/koanf",
+		"github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/knadh/koanf",
 		"github.com/charmbracelet", "charm.land", "github.com/schollz/progressbar",
 	}},
 	{Dir: "examples/*", Floor: 4},

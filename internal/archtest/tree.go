@@ -11,11 +11,18 @@ import (
 	"strings"
 )
 
-// Tree is the parsed Go files of a module.
+// Tree is a module: its parsed Go files, and its other files that people read.
 type Tree struct {
 	Module string // its import path
 	Files  []File
+	Texts  []Text
 	fset   *token.FileSet
+}
+
+// Text is a file, of Go or not, as it is written.
+type Text struct {
+	Path   string // below the root of the module
+	Source string
 }
 
 // File is one Go file.
@@ -24,7 +31,6 @@ type File struct {
 	Dir    string // "." for the root
 	Test   bool   // its name ends in _test.go
 	Syntax *ast.File
-	Source []byte
 }
 
 // Read parses the module whose root is fsys.
@@ -40,10 +46,10 @@ func Read(fsys fs.FS) (*Tree, error) {
 			return err
 		case d.IsDir():
 			return skipDir(fsys, name)
-		case path.Ext(name) == ".go":
-			return t.add(fsys, name)
+		case !isText(name):
+			return nil
 		}
-		return nil
+		return t.add(fsys, name)
 	})
 	return t, err
 }
@@ -76,17 +82,30 @@ func skipDir(fsys fs.FS, dir string) error {
 	return nil
 }
 
+// isText tells the files that people write, by their names.
+func isText(name string) bool {
+	switch path.Ext(name) {
+	case ".go", ".md", ".js", ".mjs", ".ts", ".py", ".sh", ".lua", ".html", ".css", ".yml", ".yaml":
+		return true
+	}
+	return path.Base(name) == "Makefile" || path.Dir(name) == "scripts"
+}
+
 func (t *Tree) add(fsys fs.FS, name string) error {
 	source, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		return err
+	}
+	t.Texts = append(t.Texts, Text{Path: name, Source: string(source)})
+	if path.Ext(name) != ".go" {
+		return nil
 	}
 	syntax, err := parser.ParseFile(t.fset, name, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return err
 	}
 	t.Files = append(t.Files, File{
-		Path: name, Dir: path.Dir(name), Test: strings.HasSuffix(name, "_test.go"), Syntax: syntax, Source: source,
+		Path: name, Dir: path.Dir(name), Test: strings.HasSuffix(name, "_test.go"), Syntax: syntax,
 	})
 	return nil
 }
