@@ -219,7 +219,7 @@ function received(e) {
   const time = e.time ? new Date(e.time) : new Date();
   const mine = conversation.find(e.id, from);
   if (mine) {
-    if (mine.state !== "delivered") conversation.confirm(mine, time);
+    if (mine.waiting) conversation.place(mine, time);
   } else {
     const replayed = conversation.kind === "direct" && client?.state !== "online";
     conversation.add({ id: e.id, from, text: wording(e), time, state: from === client?.user ? "delivered" : "received" }, replayed);
@@ -399,7 +399,7 @@ function submit(event) {
   event?.preventDefault();
   const text = $("composer-input").value.trim();
   if (!text || !client) return;
-  const entry = active.add({ id: client.newID(), from: client.user, text, time: new Date(), state: "sending" });
+  const entry = active.add({ id: client.newID(), from: client.user, text, time: new Date(), state: "sending", waiting: true });
   $("composer-input").value = "";
   grow();
   toBottom();
@@ -424,6 +424,7 @@ async function post(c, entry) {
   const now = c.find(entry.id, sender.user);
   if (now && now.state !== "delivered") c.mark(now, "delivered");
   if (c.kind === "direct") {
+    if (now && c.id !== sender.user) now.waiting = false; // nobody sends it back
     saved.sent[c.id] = [...(saved.sent[c.id] ?? []), { id: entry.id, text: entry.text, time: entry.time.getTime() }].slice(-OWN_KEPT);
     save();
   }

@@ -265,6 +265,22 @@ func TestClientRefusedAtLogin(t *testing.T) {
 	}
 }
 
+func TestClientLeavesAConnectionThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	s := newStub(t)
+	s.deaf = true
+	p := newClient(t, s, "ada", "pingEvery: 10, timeout: 2000, onEnvelope: (e) => e.type === 'Ack' && failures.push(e.type)")
+	online(p)
+	s.waitSent("Login", 2)
+	s.with(func() { s.deaf = false })
+	p.Wait("a connection that lasts", `c.state === "online"`)
+	var acks int
+	p.Eval(`failures.length`, &acks)
+	if acks < 2 {
+		t.Errorf("onEnvelope saw %d Acks, want one per Login", acks)
+	}
+}
+
 func TestClientWhoPingLeave(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)

@@ -5,7 +5,16 @@ import { failure } from "./words.js";
 
 /** @typedef {"global"|"room"|"direct"} Kind */
 /** @typedef {"sending"|"delivered"|"failed"|"received"} MessageState */
-/** @typedef {{id?: string, from: string, text: string, time: Date, state: MessageState, node: HTMLElement}} Entry */
+/**
+ * @typedef {object} Entry One message shown.
+ * @property {string} [id]
+ * @property {string} from
+ * @property {string} text
+ * @property {Date} time
+ * @property {MessageState} state
+ * @property {boolean} [waiting] written here, its place in the history not known yet
+ * @property {HTMLElement} node
+ */
 
 const KEPT = 2000; // messages shown at most, as many as two histories hold
 const SAME_BREATH = 5 * 60_000; // messages of one person closer than this share a heading
@@ -42,14 +51,14 @@ export class Conversation {
   }
 
   /**
-   * add shows a message below all that is confirmed and above what is still being sent.
+   * add shows a message: below all that have their place, above those that wait for it.
    * @param {Omit<Entry, "node">} message @param {boolean} [sorted] by time: the other half of a conversation is being replayed
    */
   add(message, sorted = false) {
     const entry = { ...message, node: messageNode(message, message.from === this.me) };
     let at = this.entries.length;
-    const before = (/** @type {Entry} */ e) => e.state === "sending" || e.state === "failed" || (sorted && e.time > entry.time);
-    if (entry.state !== "sending") while (at > 0 && before(this.entries[at - 1])) at--;
+    const before = (/** @type {Entry} */ e) => e.waiting || (sorted && e.time > entry.time);
+    if (!entry.waiting) while (at > 0 && before(this.entries[at - 1])) at--;
     this.pane.insertBefore(entry.node, this.entries[at]?.node ?? null);
     this.entries.splice(at, 0, entry);
     this.empty.hidden = true;
@@ -58,13 +67,13 @@ export class Conversation {
     return entry;
   }
 
-  /** confirm turns a message that was being sent into the delivered one, at its place. @param {Entry} entry @param {Date} time */
-  confirm(entry, time) {
+  /** place puts a message written here where its history has it. @param {Entry} entry @param {Date} time */
+  place(entry, time) {
     this.entries.splice(this.entries.indexOf(entry), 1);
     const next = entry.node.nextElementSibling;
     entry.node.remove();
     if (next) regroup(next);
-    this.add({ ...entry, time, state: "delivered" });
+    this.add({ ...entry, time, state: "delivered", waiting: false });
   }
 
   /** @param {Entry} entry @param {MessageState} state @param {any} [err] */
@@ -83,7 +92,7 @@ export class Conversation {
     const line = element("p", "system", text);
     line.dataset.testid = "system";
     line.dataset.kind = kind;
-    const waiting = this.entries.find((e) => e.state === "sending" || e.state === "failed");
+    const waiting = this.entries.find((e) => e.waiting);
     line.dataset.at = String(Date.now());
     this.pane.insertBefore(line, waiting?.node ?? null);
     regroup(line);
@@ -194,7 +203,7 @@ function welcome(kind, id) {
 export function avatar(name) {
   let hash = 0x811c9dc5; // FNV-1a
   for (const c of name) hash = Math.imul(hash ^ (c.codePointAt(0) ?? 0), 0x01000193);
-  const disc = element("span", `avatar hue-${(hash ^ (hash >>> 15)) >>> 0 & 7}`, ([...name][0] ?? "?").toUpperCase());
+  const disc = element("span", `avatar hue-${((hash ^ (hash >>> 15)) >>> 0) % 12}`, ([...name][0] ?? "?").toUpperCase());
   disc.setAttribute("aria-hidden", "true");
   return disc;
 }

@@ -164,6 +164,74 @@ func TestPageReconnects(t *testing.T) {
 	}
 }
 
+func TestPageReplacedElsewhereCanBeTakenBack(t *testing.T) {
+	t.Parallel()
+	s := newStub(t)
+	ada := testbrowser.Open(t, s.URL)
+	ada.Login("ada")
+	s.drop(4409)
+	ada.WaitText("status-text", "You opened this chat somewhere else.")
+	if n := len(s.sent("Login")); n != 1 {
+		t.Errorf("%d logins, want 1: a replaced connection must not be retried", n)
+	}
+	ada.Click("retry")
+	ada.WaitOnline()
+}
+
+func TestPageKeyboard(t *testing.T) {
+	t.Parallel()
+	s := newStub(t)
+	ada := testbrowser.Open(t, s.URL)
+	ada.Login("ada")
+	ada.JoinRoom("lobby")
+	press := func(key string) {
+		ada.Eval(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "`+key+`", altKey: true, bubbles: true })); 0`, nil)
+	}
+	press("ArrowUp")
+	ada.WaitText("conversation-title", "Everyone")
+	press("ArrowDown")
+	ada.WaitText("conversation-title", "lobby")
+	ada.Send("typed without the mouse") // the composer had the focus all the time
+	var focused string
+	ada.Eval(`document.activeElement.dataset.testid`, &focused)
+	if focused != "composer-input" {
+		t.Errorf("the focus is on %q, want composer-input", focused)
+	}
+	var unlabelled []string
+	ada.Eval(`[...document.querySelectorAll("input, textarea, button")].filter((e) => !e.labels?.length && !e.ariaLabel && !e.textContent.trim()).map((e) => e.id || e.outerHTML)`, &unlabelled)
+	if len(unlabelled) > 0 {
+		t.Errorf("controls without a name: %v", unlabelled)
+	}
+	noErrors(t, ada)
+}
+
+func TestPageKeepsTheOrderOfTheRoom(t *testing.T) {
+	t.Parallel()
+	s := newStub(t)
+	ada := testbrowser.Open(t, s.URL)
+	ada.Login("ada")
+	ada.JoinRoom("lobby")
+	s.with(func() { s.mute = true })
+	ada.Write("second")
+	mine := s.waitSent("ChatRoomMessage", 1)[0]
+	s.with(func() {
+		for p := range s.conns {
+			p.send(envelope{"type": "Ack", "ref": mine["id"], "seq": 2})
+		}
+	})
+	ada.WaitText(`[data-testid="message"][data-state="delivered"]`, "second")
+	s.with(func() {
+		s.publish(lobby("first"))
+		to, _ := mine["to"].(envelope)
+		s.publish("ada", mine, to)
+		s.publish(lobby("third"))
+	})
+	ada.WaitMessage("bob", "third")
+	if got, want := ada.Messages(), []string{"first", "second", "third"}; !slices.Equal(got, want) {
+		t.Errorf("messages: got %q, want %q", got, want)
+	}
+}
+
 // noErrors fails when a page wrote an error to its console; a blocked inline script or style would.
 func noErrors(t *testing.T, pages ...*testbrowser.Page) {
 	t.Helper()

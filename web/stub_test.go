@@ -26,6 +26,7 @@ type stub struct {
 	noDev     bool              // POST /dev/session is 404
 	mute      bool              // chat messages are neither stored nor answered
 	noAck     bool              // chat messages are stored, their Ack is lost
+	deaf      bool              // Ping is not answered
 	refuse    *envelope         // answers every chat message, if set
 	sessions  map[string]string // session → user
 	histories map[string]*history
@@ -119,6 +120,9 @@ func (s *stub) handle(p *peer, e envelope) {
 	to, _ := e["to"].(envelope)
 	switch e["type"] {
 	case "Ping":
+		if s.deaf {
+			return
+		}
 		p.send(envelope{"type": "Pong", "bound": p.user != ""})
 	case "Login":
 		s.login(p, e)
