@@ -78,11 +78,16 @@ func start(t testing.TB, cfg jobs.Config) *jobs.Broker {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, b)
+	return b
+}
+
+func run(t testing.TB, b *jobs.Broker) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended sync.WaitGroup
 	ended.Go(func() { _ = b.Run(ctx) })
 	t.Cleanup(func() { cancel(); ended.Wait() })
-	return b
 }
 
 // work joins and runs a worker until the test ends or stop is called.
