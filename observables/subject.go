@@ -139,7 +139,8 @@ func (s *Subject[T]) add(r *ring[T]) bool {
 	s.mu.Lock()
 	st := s.state.Load()
 	if !st.closed {
-		s.state.Store(&subjectState[T]{rings: append(slices.Clip(st.rings), r)})
+		// What append may write lies behind the end of every older state.
+		s.state.Store(&subjectState[T]{rings: append(st.rings, r)})
 	}
 	s.mu.Unlock()
 	if st.closed {
