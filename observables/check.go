@@ -49,9 +49,12 @@ func (c *CheckConfig[T, K, O, V]) validate() error {
 	case c.Lookup == nil:
 		return errors.New("observables: CheckConfig.Lookup is required")
 	}
-	for name, n := range map[string]int{"Parallel": c.Parallel, "Queue": c.Queue, "MaxKeys": c.MaxKeys, "Timeout": int(c.Timeout)} {
-		if n < 0 {
-			return fmt.Errorf("observables: CheckConfig.%s is %d, want 0 or more", name, n)
+	for _, f := range [...]struct {
+		name string
+		n    int64
+	}{{"Parallel", int64(c.Parallel)}, {"Queue", int64(c.Queue)}, {"MaxKeys", int64(c.MaxKeys)}, {"Timeout", int64(c.Timeout)}} {
+		if f.n < 0 {
+			return fmt.Errorf("observables: CheckConfig.%s is %d, want 0 or more", f.name, f.n)
 		}
 	}
 	return nil

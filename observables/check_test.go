@@ -64,7 +64,7 @@ func (o *outcome) sessions() string {
 
 func TestCheckUnderRandomTraffic(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
 			const clients, keys, parallel, queue, items = 7, 9, 4, 32, 2000
 			rnd := rand.New(rand.NewPCG(seed, 0))
@@ -381,7 +381,7 @@ func TestCheckIsBounded(t *testing.T) {
 func TestCheckWithASlowHandlerIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := newChecker(t, checkConfig{Queue: 10, TTL: func(v int, _ error) time.Duration { return time.Duration(rand.IntN(2)) },
+		c := newChecker(t, checkConfig{Queue: 10,
 			Lookup: func(context.Context, string) (int, error) { time.Sleep(time.Microsecond); return 1, nil }})
 		s := observables.NewSubject[msg](observables.Config{Buffer: 1})
 		free := make(chan struct{})
@@ -438,6 +438,32 @@ func TestCheckDisposeMidLookup(t *testing.T) {
 			t.Fatalf("got %d items, %d keys, %d orders, %v", late.Load(), keys, orders, sub.Err())
 		}
 	}
+}
+
+func TestCheckLookupsEndWhenTheirPartOfTheChainDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var cancelled atomic.Bool
+		first := newChecker(t, checkConfig{Lookup: func(ctx context.Context, key string) (int, error) {
+			if key == "slow" {
+				<-ctx.Done()
+				cancelled.Store(true)
+			}
+			return 1, ctx.Err()
+		}})
+		free := make(chan struct{})
+		s := observables.NewSubject[msg](observables.Config{})
+		sub := observables.Pipe3(s.Stream(), first.Op(), observables.Take[checked](1), func(s observables.Stream[checked]) observables.Stream[checked] { return observables.Merge(s) }).
+			Subscribe(t.Context(), func(checked) { <-free }, nil, nil)
+		s.OnNext(msg{client: 1, session: "slow"})
+		s.OnNext(msg{client: 2, session: "fast"})
+		synctest.Wait()
+		if !cancelled.Load() || s.Subscribers() != 0 {
+			t.Errorf("cancelled: %t, %d subscribers; want true, 0 while the handler is busy", cancelled.Load(), s.Subscribers())
+		}
+		close(free)
+		<-sub.Done()
+	})
 }
 
 func TestCheckAnswersWhatWaitsWhenTheStreamEnds(t *testing.T) {

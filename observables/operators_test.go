@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/agentmesh/agentmesh/observables"
 )
@@ -130,6 +131,39 @@ func TestMergeEndsWithTheFirstErrorAndOnDispose(t *testing.T) {
 	wait(t, "disposed", sub.Done())
 	if !errors.Is(sub.Err(), observables.ErrDisposed) {
 		t.Errorf("got %v, want ErrDisposed", sub.Err())
+	}
+}
+
+func TestMergeLeavesTheOthersAtTheFirstError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := observables.NewSubject[int](observables.Config{}), observables.NewSubject[int](observables.Config{})
+		free := make(chan struct{})
+		sub := observables.Merge(a.Stream(), b.Stream()).Subscribe(t.Context(), func(int) { <-free }, nil, nil)
+		a.OnNext(1)
+		a.OnError(errors.New("broken"))
+		synctest.Wait()
+		if n := b.Subscribers(); n != 0 {
+			t.Errorf("%d subscribers while the handler is busy, want 0", n)
+		}
+		close(free)
+		<-sub.Done()
+	})
+}
+
+func TestPipes(t *testing.T) {
+	t.Parallel()
+	s := observables.NewSubject[int](observables.Config{})
+	inc := observables.Map(func(v int) int { return v + 1 })
+	text := observables.Map(strconv.Itoa)
+	_, two := collect(t, observables.Pipe2(s.Stream(), inc, text))
+	_, three := collect(t, observables.Pipe3(s.Stream(), inc, inc, text))
+	_, four := collect(t, observables.Pipe4(s.Stream(), inc, inc, inc, text))
+	_, five := collect(t, observables.Pipe5(s.Stream(), inc, inc, inc, inc, text))
+	s.OnNext(0)
+	s.OnCompleted()
+	if got := slices.Concat(two(), three(), four(), five()); !slices.Equal(got, []string{"1", "2", "3", "4"}) {
+		t.Errorf("got %q, want 1 2 3 4", got)
 	}
 }
 

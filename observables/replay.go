@@ -30,10 +30,10 @@ func (s *ReplaySubject[T]) Publish(ctx context.Context, v T) error {
 		s.remember(v)
 	}
 	s.mu.Unlock()
-	if err != nil {
+	if err != nil || len(full) == 0 {
 		return err
 	}
-	return pushTo(ctx, full, v)
+	return s.subject.pushTo(ctx, full, v)
 }
 
 // OnNext is Subject.OnNext.

@@ -31,14 +31,15 @@ func NewSubject[T any](cfg Config) *Subject[T] {
 
 // Publish hands v to every subscription. It waits only for Block subscriptions that are full, after all
 // others have v. It returns ErrClosed when the subject has ended, and the context's cause when that ended
-// while waiting: then those still full have missed v. Calls from one goroutine arrive in order everywhere.
+// while it waited: those still full then may have missed v. Calls from one goroutine arrive in order
+// everywhere.
 func (s *Subject[T]) Publish(ctx context.Context, v T) error {
 	var few [4]*ring[T]
 	full, err := s.offer(v, few[:0])
 	if err != nil || len(full) == 0 {
 		return err
 	}
-	return pushTo(ctx, full, v)
+	return s.pushTo(ctx, full, v)
 }
 
 // offer hands v to all who take it without waiting and appends the others to full.
@@ -55,11 +56,20 @@ func (s *Subject[T]) offer(v T, full []*ring[T]) ([]*ring[T], error) {
 	return full, nil
 }
 
-func pushTo[T any](ctx context.Context, rings []*ring[T], v T) (err error) {
+func (s *Subject[T]) pushTo(ctx context.Context, rings []*ring[T], v T) error {
+	var err error
 	for _, r := range rings {
 		if e := r.push(ctx, v); e != nil {
 			err = e
 		}
+	}
+	return s.waited(err)
+}
+
+// waited is what a publisher that had to wait is told.
+func (s *Subject[T]) waited(err error) error {
+	if err == nil && s.state.Load().closed {
+		return ErrClosed
 	}
 	return err
 }
@@ -82,13 +92,16 @@ func (s *Subject[T]) PublishBatch(ctx context.Context, vs []T) error {
 			full = append(full, rest{r, n})
 		}
 	}
+	if len(full) == 0 {
+		return nil
+	}
 	var err error
 	for _, f := range full {
 		if e := f.ring.pushAll(ctx, vs[f.from:]); e != nil {
 			err = e
 		}
 	}
-	return err
+	return s.waited(err)
 }
 
 // OnNext is Publish that waits for full Block subscriptions until they have room or are disposed. After
@@ -139,7 +152,8 @@ func (s *Subject[T]) add(r *ring[T]) bool {
 	s.mu.Lock()
 	st := s.state.Load()
 	if !st.closed {
-		s.state.Store(&subjectState[T]{rings: append(slices.Clip(st.rings), r)})
+		// What append may write lies behind the end of every older state.
+		s.state.Store(&subjectState[T]{rings: append(st.rings, r)})
 	}
 	s.mu.Unlock()
 	if st.closed {
