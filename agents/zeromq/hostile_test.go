@@ -26,7 +26,7 @@ func echoes(t testing.TB, conn net.Conn) {
 
 func TestHostileBytesCostTheirConnectionOnly(t *testing.T) {
 	t.Parallel()
-	r := startRouter(t, zeromq.RouterConfig{Name: "agent", HandshakeTimeout: 300 * time.Millisecond, MaxParts: 16}, echo)
+	r := startRouter(t, zeromq.RouterConfig{Name: "agent", HandshakeTimeout: 300 * time.Millisecond, MaxParts: 16, HeartbeatInterval: -1}, echo)
 	honest, answers := livePeer(t, r.address(), "honest")
 	ready := func(body ...[]byte) []byte { return join(greeting(), command("READY", join(body...))) }
 	dealer := property("Socket-Type", "DEALER")
