@@ -56,7 +56,8 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 		r.refuse(ctx, addr, ErrBusy)
 		return
 	}
-	ctx, stop := context.WithCancel(ctx)
+	// Not cancelled by the end of Run, which closes peers one by one, after a flush.
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	p, in, err := r.welcome(ctx, stop, conn, addr)
 	if err != nil {
@@ -67,14 +68,10 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 	}
 	r.stats.accepted.Add(1)
 	p.up.Store(true)
-	err = r.events.Publish(ctx, Event{Kind: PeerUp, Peer: p, Addr: addr})
-	if err == nil && ctx.Err() == nil {
-		p.out.attach(conn)
-		p.serve(ctx, in)
-	} else {
-		p.finish(err)
-	}
-	r.bury(ctx, p)
+	_ = r.events.Publish(life, Event{Kind: PeerUp, Peer: p, Addr: addr}) // fails only if closed while waiting
+	p.out.attach(conn)
+	p.serve(life, in)
+	r.bury(life, p)
 }
 
 // bury publishes the end of a peer and frees its routing id.

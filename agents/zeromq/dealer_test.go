@@ -259,6 +259,29 @@ func TestDealerResendsWhatWasCut(t *testing.T) {
 	}
 }
 
+// Wherever a write is cut, exactly the messages that left whole count as sent.
+func TestCutWrites(t *testing.T) {
+	t.Parallel()
+	messages := [][][]byte{
+		{[]byte("a"), {}, []byte("c")}, {make([]byte, 300)}, {make([]byte, 9000), []byte("z")},
+		{make([]byte, 31<<10)}, {{}}, {[]byte("end")},
+	}
+	whole, sent, err := zeromq.WriteUntil(1<<20, messages)
+	if err != nil || sent != len(messages) {
+		t.Fatalf("%d sent, %v", sent, err)
+	}
+	for cut := 0; cut < len(whole); cut += 1 + cut%7 { // about a quarter of all places
+		written, sent, err := zeromq.WriteUntil(cut, messages)
+		if err == nil || !bytes.Equal(written, whole[:cut]) {
+			t.Fatalf("cut at %d: %d bytes written, %v", cut, len(written), err)
+		}
+		got, _, _ := zeromq.Decode(written, 1<<20, 1<<20, 1<<20, 10)
+		if sent != len(got) {
+			t.Fatalf("cut at %d: %d counted, the peer has %d", cut, sent, len(got))
+		}
+	}
+}
+
 // welcome accepts a connection as a ROUTER would.
 func welcome(t testing.TB, l net.Listener) net.Conn {
 	t.Helper()

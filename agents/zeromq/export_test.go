@@ -3,6 +3,7 @@ package zeromq
 import (
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
@@ -47,6 +48,36 @@ func Handshake(data []byte, chunk int) (routingID string, err error) {
 	g := &gate{Conn: sink{}, in: d, own: zmq4.Router, admit: func(ready) error { return nil }}
 	r, err := g.open("agent")
 	return r.routingID, err
+}
+
+// WriteUntil runs the writer of an outbox over a connection that fails after limit bytes.
+func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err error) {
+	conn := &failing{left: limit}
+	o := outbox{buffers: &sync.Pool{New: func() any { b := make([]byte, 0, bufferCap); return &b }}}
+	batch := make([]queued, len(messages))
+	for i, m := range messages {
+		batch[i] = queued{m, wireSize(m)}
+	}
+	sent, err = o.flush(conn, appendCommand(nil, "PONG", nil), batch)
+	return conn.written, sent, err
+}
+
+type failing struct {
+	sink
+	left    int
+	written []byte
+}
+
+func (f *failing) SetWriteDeadline(time.Time) error { return nil }
+
+func (f *failing) Write(p []byte) (int, error) {
+	n := min(len(p), f.left)
+	f.left -= n
+	f.written = append(f.written, p[:n]...)
+	if n < len(p) {
+		return n, io.ErrClosedPipe
+	}
+	return n, nil
 }
 
 type chunked struct {

@@ -179,6 +179,28 @@ func TestRunFlushesAtItsEnd(t *testing.T) {
 	r.await(t, zeromq.PeerDown)
 }
 
+// A peer that is held back by its window when Run ends gets what is queued for it all the same.
+func TestRunFlushesPeersBeyondTheirWindow(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	queued := make(chan struct{}, 1)
+	r := startRouter(t, zeromq.RouterConfig{Window: 1, QueueMessages: n, Linger: patience}, func(m zeromq.Message) {
+		for i := range n {
+			m.Peer.Send([]byte(strings.Repeat("w", 500)), []byte(fmt.Sprint(i)))
+		}
+		queued <- struct{}{}
+	})
+	conn := rawPeer(t, r.address(), "held")
+	conn.Write(bytes.Repeat(frame(0, []byte("go")), 10))
+	<-queued
+	r.stop()
+	for i := range n {
+		expectFrame(t, conn, 1, strings.Repeat("w", 500))
+		expectFrame(t, conn, 0, fmt.Sprint(i))
+	}
+	expectClosed(t, conn)
+}
+
 func TestStopAccepting(t *testing.T) {
 	t.Parallel()
 	r := startRouter(t, zeromq.RouterConfig{}, echo)

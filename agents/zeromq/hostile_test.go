@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ func echoes(t testing.TB, conn net.Conn) {
 
 func TestHostileBytesCostTheirConnectionOnly(t *testing.T) {
 	t.Parallel()
-	r := startRouter(t, zeromq.RouterConfig{Name: "agent", HandshakeTimeout: 300 * time.Millisecond, MaxParts: 16}, echo)
+	r := startRouter(t, zeromq.RouterConfig{Name: "agent", HandshakeTimeout: 300 * time.Millisecond, MaxParts: 16, HeartbeatInterval: -1}, echo)
 	honest, answers := livePeer(t, r.address(), "honest")
 	ready := func(body ...[]byte) []byte { return join(greeting(), command("READY", join(body...))) }
 	dealer := property("Socket-Type", "DEALER")
@@ -176,4 +177,22 @@ func TestConnectsPerSecond(t *testing.T) {
 	eventually(t, "connects over the rate are refused as such", func() bool {
 		return errors.Is(r.await(t, zeromq.Refused).Reason, zeromq.ErrBusy)
 	})
+}
+
+// A header is not believed: what it promises is allocated as it arrives.
+func TestPromisedBytesAreNotAllocated(t *testing.T) {
+	t.Parallel()
+	const size = 200 << 20
+	r := startRouter(t, zeromq.RouterConfig{MaxMessage: size}, echo)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for i := range 50 {
+		conn := rawPeer(t, r.address(), fmt.Sprint(i))
+		conn.Write(join(header(0, size), make([]byte, 1000)))
+	}
+	eventually(t, "all are up", func() bool { return r.Peers() == 50 })
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 20*size {
+		t.Errorf("allocated %d MB for 50 KB", grown>>20)
+	}
 }

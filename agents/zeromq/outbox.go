@@ -11,6 +11,8 @@ const (
 	takeCount = 4096
 	bigFrame  = 8 << 10 // written from where it lies instead of being copied
 	bufferCap = 32 << 10
+
+	maxIdleQueue = 256 // elements that an idle queue keeps room for
 )
 
 // outbox is the bounded queue in front of one connection, and its writer: a goroutine that exists only
@@ -153,6 +155,9 @@ func (o *outbox) wait() { o.writer.Wait() }
 // stopLocked is the writer's end: nothing to do, or nowhere to write it.
 func (o *outbox) stopLocked() {
 	o.writing = false
+	if len(o.queue) == 0 && cap(o.queue) > maxIdleQueue {
+		o.queue = nil
+	}
 	if o.closed {
 		o.queue, o.head, o.bytes, o.commands = nil, 0, 0, nil
 	}
@@ -212,8 +217,6 @@ func (o *outbox) done(sent int, err error) {
 	}
 	o.head += sent
 	switch {
-	case o.head == len(o.queue) && cap(o.queue) > 256:
-		o.queue, o.head = nil, 0
 	case o.head == len(o.queue):
 		o.queue, o.head = o.queue[:0], 0
 	case o.head > len(o.queue)/2:

@@ -150,7 +150,7 @@ func (p *Peer) serve(ctx context.Context, in *decoder) {
 }
 
 func (p *Peer) read(ctx context.Context, in *decoder) error {
-	for {
+	for ctx.Err() == nil { // it may have been closed before reading could be interrupted
 		p.reading.Store(true)
 		batch, err := in.next()
 		p.reading.Store(false)
@@ -172,6 +172,7 @@ func (p *Peer) read(ctx context.Context, in *decoder) error {
 		}
 		p.heard.Store(time.Now().UnixNano()) // the wait was ours
 	}
+	return ctx.Err()
 }
 
 func (p *Peer) count(batch []Message) {

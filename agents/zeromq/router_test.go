@@ -1,6 +1,7 @@
 package zeromq_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-zeromq/zmq4"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
 )
@@ -156,5 +159,31 @@ func TestManyNewcomersForALiveRoutingID(t *testing.T) {
 	}
 	if s := r.Stats(); s.Refused != 40 || s.Accepted != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// zmq4's own sockets announce ZMTP 3.0 and would hand a PING to their application: they are never sent one.
+func TestStockZmq4Dealer(t *testing.T) {
+	t.Parallel()
+	r := startRouter(t, zeromq.RouterConfig{HeartbeatInterval: 20 * time.Millisecond, HeartbeatTimeout: 20 * time.Millisecond}, echo)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s := zmq4.NewDealer(ctx, zmq4.WithID(zmq4.SocketIdentity("stock")))
+	defer s.Close()
+	if err := s.Dial(r.url); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		if err := s.Send(zmq4.NewMsgFrom([]byte("a"), nil, []byte(strconv.Itoa(i)))); err != nil {
+			t.Fatal(err)
+		}
+		m, err := s.Recv()
+		if err != nil || len(m.Frames) != 3 || string(m.Frames[2]) != strconv.Itoa(i) {
+			t.Fatalf("got %q, %v", m.Frames, err)
+		}
+		<-time.After(20 * time.Millisecond) // longer than a heartbeat all in all
+	}
+	if p, ok := r.Peer("stock"); !ok || p.RoutingID() != "stock" {
+		t.Error("the peer is gone")
 	}
 }
