@@ -12,8 +12,8 @@
 // Each test has a browser of its own, with a profile of its own, which ends with the test. Tabs of one
 // browser share nothing but the process: sessions live in sessionStorage, which belongs to a tab.
 //
-// A helper that does not find what it waits for within Timeout fails the test and says what the page showed,
-// so does anything the page writes to the console as an error: see Page.Errors.
+// A helper that does not find what it waits for within Timeout fails the test and says what the page showed
+// and what it wrote to the console. A test that wants a clean console checks Page.Errors at its end.
 package testbrowser
 
 import (
