@@ -97,7 +97,11 @@ func (s *sequencer) fill(seq int64, body []byte) {
 		return
 	}
 	s.skip(seq - 1)
+	if seq <= s.last {
+		return // it was early, and is through by now
+	}
 	s.emit(seq, body)
+	s.drain()
 }
 
 // skip gives up what is missing up to seq, and lets through what is not.
@@ -144,18 +148,13 @@ func (s *sequencer) drain() {
 		}
 		s.emit(s.last+1, e.body)
 	}
-	if len(s.early) == 0 {
-		return
-	}
-	for n, e := range s.early {
-		if e.epoch == s.epoch && n <= s.last {
-			delete(s.early, n)
-		}
-	}
 }
 
 func (s *sequencer) emit(seq int64, body []byte) {
 	s.last = seq
+	if e, ok := s.early[seq]; ok && e.epoch == s.epoch {
+		delete(s.early, seq)
+	}
 	s.seen[seq%memory] = s.hash(body)
 	s.ready = append(s.ready, emission{seq: seq, epoch: s.epoch, life: s.life, body: body})
 }
