@@ -27,16 +27,21 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not accepting connections", http.StatusServiceUnavailable)
 		return
 	}
+	joined := false
+	defer func() { // after a panic in Authenticate too
+		if !joined {
+			b.unreserve()
+		}
+	}()
 	c := b.handshake(w, r)
 	if c == nil {
-		b.unreserve()
 		return
 	}
 	select {
 	case b.joins <- c:
+		joined = true
 	case <-b.stopping:
 		c.abandon()
-		b.unreserve()
 	}
 }
 

@@ -1,15 +1,19 @@
 package websocket_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	gorilla "github.com/gorilla/websocket"
 
@@ -274,3 +278,55 @@ func TestSlowloris(t *testing.T) {
 		}
 	}
 }
+
+// What Authenticate panics about costs that handshake only, and not its place.
+func TestAuthenticatePanics(t *testing.T) {
+	t.Parallel()
+	b := start(t, websocket.Config{Authenticate: func(context.Context, string) (any, error) { panic(http.ErrAbortHandler) }}, nil)
+	if _, _, err := gorilla.DefaultDialer.Dial(b.url, http.Header{"Authorization": {"Bearer x"}}); err == nil {
+		t.Error("got a connection")
+	}
+	waitFor(t, "the place", func() bool { return b.Conns() == 0 })
+}
+
+// A slow Authenticate ends with HandshakeTimeout, as an outage.
+func TestAuthenticateTimesOut(t *testing.T) {
+	t.Parallel()
+	b := start(t, websocket.Config{HandshakeTimeout: 50 * time.Millisecond, Authenticate: func(ctx context.Context, _ string) (any, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}, nil)
+	if got := b.answer(t, http.Header{"Authorization": {"Bearer x"}}); got != http.StatusServiceUnavailable {
+		t.Errorf("got %d, want 503", got)
+	}
+}
+
+// Neither sessions nor messages come into the log.
+func TestLogHoldsNoSecrets(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	var mu sync.Mutex
+	h := slog.NewTextHandler(writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return log.Write(p)
+	}), &slog.HandlerOptions{Level: slog.LevelDebug})
+	b := start(t, websocket.Config{Authenticate: only("good"), Logger: slog.New(h)}, nil)
+	const secret = "sesame-4711"
+	b.answer(t, http.Header{"Authorization": {"Bearer " + secret}})
+	b.answer(t, http.Header{"Cookie": {"agentmesh_session=" + secret}, "Origin": {"https://evil.example"}})
+	b.answer(t, http.Header{"Sec-Websocket-Protocol": {"session." + base64.RawURLEncoding.EncodeToString([]byte(secret))}})
+	c := b.handshake(t, "")
+	io.WriteString(c, frame(0x81, secret)+frame(0x81, secret+"\xff"))
+	c.closeCode()
+	b.stop()
+	mu.Lock()
+	defer mu.Unlock()
+	if s := log.String(); strings.Contains(s, secret) || strings.Contains(s, base64.RawURLEncoding.EncodeToString([]byte(secret))) || s == "" {
+		t.Errorf("log: %s", s)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -69,13 +69,11 @@ func start(t testing.TB, cfg websocket.Config, on func(websocket.Message)) *bed 
 			t.Errorf("Run: %v", err)
 		}
 		server.Close()
-		evs.Dispose()
-		msgs.Dispose()
-		<-evs.Done()
+		<-evs.Done() // Run completes the streams, and all that was published is handled first
 		<-msgs.Done()
 	})
 	t.Cleanup(bd.stop)
-	waitFor(t, "the bridge to accept", func() bool { return !refusedWith(bd, http.StatusServiceUnavailable) })
+	waitFor(t, "the bridge to accept", func() bool { return refusedWith(bd, http.StatusUpgradeRequired) })
 	return bd
 }
 
