@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,7 @@ type Agent struct {
 	http    *http.Server
 	web     net.Listener
 
+	dropped    atomic.Int64 // frames that were neither an envelope nor to be relayed
 	newClients sync.Mutex
 	clients    *registry
 	operations sync.WaitGroup

@@ -19,7 +19,7 @@ func (a *Agent) operation(c *client, r request) operation {
 	switch {
 	case r.attach:
 		return a.attach
-	case r.err != nil || r.failed != nil || r.m.Type == message.Ping || !r.verdict.Valid:
+	case r.err != nil || r.failed != nil || r.relay != nil || r.m.Type == message.Ping || !r.verdict.Valid:
 		return nil
 	case r.m.From.ID != "" && r.m.From.ID != r.verdict.Session.User, c.bound && c.session.User != r.verdict.Session.User:
 		return nil
