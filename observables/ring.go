@@ -146,7 +146,7 @@ func (r *ring[T]) putLocked(v T) bool {
 
 func (r *ring[T]) putAllLocked(vs []T) int {
 	n := 0
-	if room := r.max - len(r.buf); room > 0 && !r.closed {
+	if room := r.max - len(r.buf); room > 0 && len(vs) > 0 && !r.closed {
 		n = min(room, len(vs))
 		r.buf = append(r.buf, vs[:n]...)
 		r.wakeLocked()

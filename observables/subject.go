@@ -31,24 +31,45 @@ func NewSubject[T any](cfg Config) *Subject[T] {
 
 // Publish hands v to every subscription. It waits only for Block subscriptions that are full, after all
 // others have v. It returns ErrClosed when the subject has ended, and the context's cause when that ended
-// while waiting: then those still full have missed v. Calls from one goroutine arrive in order everywhere.
+// while it waited: those still full then may have missed v. Calls from one goroutine arrive in order
+// everywhere.
 func (s *Subject[T]) Publish(ctx context.Context, v T) error {
+	var few [4]*ring[T]
+	full, err := s.offer(v, few[:0])
+	if err != nil || len(full) == 0 {
+		return err
+	}
+	return s.pushTo(ctx, full, v)
+}
+
+// offer hands v to all who take it without waiting and appends the others to full.
+func (s *Subject[T]) offer(v T, full []*ring[T]) ([]*ring[T], error) {
 	st := s.state.Load()
 	if st.closed {
-		return ErrClosed
+		return nil, ErrClosed
 	}
-	var few [4]*ring[T]
-	full := few[:0]
 	for _, r := range st.rings {
 		if !r.offer(v) {
 			full = append(full, r)
 		}
 	}
+	return full, nil
+}
+
+func (s *Subject[T]) pushTo(ctx context.Context, rings []*ring[T], v T) error {
 	var err error
-	for _, r := range full {
+	for _, r := range rings {
 		if e := r.push(ctx, v); e != nil {
 			err = e
 		}
+	}
+	return s.waited(err)
+}
+
+// waited is what a publisher that had to wait is told.
+func (s *Subject[T]) waited(err error) error {
+	if err == nil && s.state.Load().closed {
+		return ErrClosed
 	}
 	return err
 }
@@ -71,13 +92,16 @@ func (s *Subject[T]) PublishBatch(ctx context.Context, vs []T) error {
 			full = append(full, rest{r, n})
 		}
 	}
+	if len(full) == 0 {
+		return nil
+	}
 	var err error
 	for _, f := range full {
 		if e := f.ring.pushAll(ctx, vs[f.from:]); e != nil {
 			err = e
 		}
 	}
-	return err
+	return s.waited(err)
 }
 
 // OnNext is Publish that waits for full Block subscriptions until they have room or are disposed. After
@@ -117,24 +141,25 @@ func (s *Subject[T]) StreamWith(cfg Config) Stream[T] {
 	return Stream[T]{attach: func(_ context.Context, sc *scope, k sink[T]) {
 		r := newRing[T](cfg, sc)
 		r.run(sc, k)
-		s.register(sc, r)
+		if s.add(r) {
+			sc.onClose(func(error) { s.unregister(r) })
+		}
 	}}
 }
 
-// register lets r have what is published from now on, until sc closes.
-func (s *Subject[T]) register(sc *scope, r *ring[T]) {
+// add lets r have what is published from now on. After the subject's end it ends r and returns false.
+func (s *Subject[T]) add(r *ring[T]) bool {
 	s.mu.Lock()
 	st := s.state.Load()
 	if !st.closed {
-		rings := append(slices.Clip(st.rings), r)
-		s.state.Store(&subjectState[T]{rings: rings})
+		// What append may write lies behind the end of every older state.
+		s.state.Store(&subjectState[T]{rings: append(st.rings, r)})
 	}
 	s.mu.Unlock()
 	if st.closed {
 		r.close(st.err)
-		return
 	}
-	sc.onClose(func(error) { s.unregister(r) })
+	return !st.closed
 }
 
 func (s *Subject[T]) unregister(r *ring[T]) {

@@ -141,6 +141,30 @@ func TestBlockedPublisherReturnsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestEndFreesABlockedPublisher(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := observables.NewSubject[int](observables.Config{Buffer: 1})
+		free := make(chan struct{})
+		sub := s.Stream().Subscribe(t.Context(), func(int) { <-free }, nil, nil)
+		s.OnNext(0)
+		synctest.Wait()
+		s.OnNext(1)
+		errs := make(chan error, 2)
+		go func() { errs <- s.Publish(t.Context(), 2) }()
+		go func() { errs <- s.PublishBatch(t.Context(), seq(3)) }()
+		synctest.Wait()
+		s.OnCompleted()
+		for range 2 {
+			if err := <-errs; !errors.Is(err, observables.ErrClosed) {
+				t.Errorf("got %v, want ErrClosed", err)
+			}
+		}
+		close(free)
+		<-sub.Done()
+	})
+}
+
 func TestDisposeFreesABlockedPublisher(t *testing.T) {
 	t.Parallel()
 	for range 200 {

@@ -27,7 +27,14 @@ func start(ctx context.Context, onError, onDone func(error), attach func(context
 	defer sub.release()
 	inner, cancel := context.WithCancelCause(ctx)
 	sub.root.onClose(cancel)
+	attached := false
+	defer func() {
+		if !attached { // an operator panicked while it was built: leave nothing running
+			sub.Dispose()
+		}
+	}()
 	attach(inner, sub)
+	attached = true
 	stop := context.AfterFunc(ctx, func() { sub.root.close(context.Cause(ctx)) })
 	sub.root.onClose(func(error) { stop() })
 	return sub

@@ -21,6 +21,7 @@ const (
 // Error is an error that a client may see: a code, the field at fault and a sentence for people. It
 // never holds Go error text, addresses or stacks.
 type Error struct {
+	Ref        string // the id of the message at fault, where it could be read
 	Code       Code
 	Field      string        // the member at fault, dotted (from.id); may be empty
 	Message    string        // for people

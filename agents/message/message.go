@@ -43,6 +43,7 @@ type Message struct {
 
 // Position is a place in a history, as a client remembers it.
 type Position struct {
-	Known bool  // false: the client gave none and wants live messages only
-	Seq   int64 // everything up to and including Seq has been seen
+	Known bool   // false: the client gave none and wants live messages only
+	Seq   int64  // everything up to and including Seq has been seen
+	Epoch string // the life of the history that Seq counts in; may be empty
 }

@@ -6,6 +6,13 @@ import (
 	gorilla "github.com/gorilla/websocket"
 )
 
+// Backlog is how many messages are queued and not yet written.
+func (c *Conn) Backlog() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.messages
+}
+
 // Send queues body as one text message and returns at once. When the queue is full it returns ErrFull
 // and the connection is closed with SlowConsumer; after any close it returns ErrClosed. body must be
 // valid UTF-8 and must not be modified afterwards; the same body may be sent to any number of

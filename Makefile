@@ -1,0 +1,54 @@
+# `make` alone lists what there is to do.
+
+SHELL      := /bin/bash
+GO         ?= go
+LINT       := $(GO) tool -modfile=tools/go.mod golangci-lint
+FUZZTIME   ?= 30s
+BENCHTIME  ?= 1s
+
+# Where Go's own installation goes; only a login shell has it on its PATH.
+export PATH := $(PATH):/usr/local/go/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fmt lint bench fuzz chaos demo clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Start an agent with the chat page at http://127.0.0.1:8080 (needs only Go)
+	$(GO) run ./cmd/agentmesh serve --dev --zmq tcp://127.0.0.1:5555 --http 127.0.0.1:8080 --redis embedded
+
+test: ## Install what the tests need (Debian, as root), then run them all with the race detector
+	@.ci/setup
+	@$(GO) test -race -timeout 20m ./...
+
+check: ## Look at the code without running it: gofmt, vet, lint, the house rules, go.mod
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "not formatted (make fmt):"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(LINT) run ./...
+	$(GO) test ./internal/archtest
+	$(GO) mod tidy -diff
+
+fmt: ## Format the code
+	gofmt -w .
+
+lint: ## Run the linters; the first run builds them, which takes a minute or two
+	$(LINT) run ./...
+
+bench: ## Run the benchmarks (BENCHTIME=1s)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
+
+chaos: ## Kill agents, Redis and connections for minutes, and count what was lost
+	@.ci/setup
+	$(GO) test -race -tags chaos -run '^TestChaos' -count 1 -v -timeout 60m ./...
+
+demo: ## Two agents, two users, one revoked session: a mesh in ten seconds (needs only Go)
+	@GO='$(GO)' scripts/demo
+
+clean: ## Remove what builds and tests have left behind
+	rm -rf bin dist
+	find . -type f \( -name '*.test' -o -name '*.prof' -o -name '*.out' \) -not -path './.git/*' -delete
+	$(GO) clean -testcache

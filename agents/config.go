@@ -1,0 +1,139 @@
+package agents
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+)
+
+// Config says what an Agent is and where it listens. The zero value is an agent without sockets on an
+// embedded broker: it can still take jobs.
+type Config struct {
+	Name   string   // for people and as the ROUTER's own routing id; empty means one made up
+	ZeroMQ []string // endpoints of the ROUTER, as tcp://127.0.0.1:5555 or ipc:///run/mesh.sock; port 0 picks a free one
+	HTTP   string   // host:port of the WebSocket bridge (/ws) and, with Dev, the chat page; empty means none
+
+	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit
+	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
+	Prefix       string // of all keys; empty means "m"
+
+	Origins []string // from which browsers may connect; empty means this host only, "*" any
+	Dev     bool     // the page may make its own sessions; refused unless HTTP is loopback
+	// Insecure allows ZeroMQ without encryption on an address other machines can reach: sessions are
+	// readable on the way.
+	Insecure bool
+	Relay    Relay // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
+
+	MaxMessage  int           // bytes of an envelope; 0 means 64 KiB, at most 192 KiB
+	Window      int           // messages of one client in work at a time, then its socket is not read; 0 means 256
+	Queue       int           // envelopes waiting for one client, then it is closed as a slow consumer; 0 means 4096
+	BindTimeout time.Duration // for a new connection to show a session; 0 means 10 s
+	SessionTTL  time.Duration // how long a verdict about a session is reused; 0 means 5 s, negative means not at all
+	Lease       time.Duration // after which a crashed agent's jobs are taken over; 0 means 3 s
+	DrainWithin time.Duration // for everything in hand at the end; 0 means 5 s
+	History     int           // messages kept of each inbox and room; 0 means 1,000, negative none
+	HistoryFor  time.Duration // 0 means 24 h
+	Workers     int           // handlers that run at the same time for each job type; 0 means 64
+
+	GlobalRate  float64 // GlobalMessages of one user per second; 0 means 1, negative means any number
+	GlobalBurst int     // 0 means 5
+
+	// Authorise decides who may do what, after the session check; nil allows everything. It must not block.
+	Authorise func(Request) error
+
+	Logger *slog.Logger // nil means slog.Default()
+	Ready  func(Addresses)
+}
+
+// Request is what Authorise is asked about.
+type Request struct {
+	User  string
+	Roles []string
+	Type  string          // the message's type
+	To    message.Address // zero when it has none
+	Game  string
+}
+
+// Addresses are where a running agent can be reached; ports are real.
+type Addresses struct {
+	ZeroMQ []string
+	HTTP   string
+	Redis  string // without credentials
+}
+
+func (c *Config) setDefaults() {
+	if c.Name == "" {
+		c.Name = "agent-" + newID()[:8]
+	}
+	if c.Prefix == "" {
+		c.Prefix = "m"
+	}
+	if c.EmbeddedAddr == "" {
+		c.EmbeddedAddr = "127.0.0.1:0"
+	}
+	def(&c.Relay, RelayBound)
+	def(&c.MaxMessage, message.MaxMessage)
+	def(&c.Window, 256)
+	def(&c.Queue, 4096)
+	def(&c.BindTimeout, 10*time.Second)
+	def(&c.SessionTTL, 5*time.Second)
+	def(&c.Lease, 3*time.Second)
+	def(&c.DrainWithin, 5*time.Second)
+	def(&c.Workers, 64)
+	def(&c.GlobalRate, 1)
+	def(&c.GlobalBurst, 5)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	c.Logger = c.Logger.With("agent", c.Name)
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c *Config) embedded() bool { return c.Redis == "" || c.Redis == "embedded" }
+
+// Validate reports the first setting that cannot be.
+func (c *Config) Validate() error {
+	switch {
+	case len(c.Name) > 128 || strings.ContainsFunc(c.Name, func(r rune) bool { return r < 0x20 }):
+		return errors.New("agents: Name must be at most 128 bytes without control characters")
+	case c.MaxMessage < 1024 || c.MaxMessage > message.HardMessage:
+		return fmt.Errorf("agents: MaxMessage must be 1024 to %d bytes", message.HardMessage)
+	case c.Window < 1:
+		return errors.New("agents: Window must be at least 1")
+	case c.Dev && c.HTTP == "":
+		return errors.New("agents: Dev needs HTTP: without it nobody can see the page")
+	case c.Dev && !loopback(c.HTTP):
+		return fmt.Errorf("agents: Dev lets anybody make a session, so HTTP must be a loopback address, not %s", c.HTTP)
+	case c.embedded() && !loopback(c.EmbeddedAddr):
+		return fmt.Errorf("agents: EmbeddedAddr must be a loopback address, not %s: the embedded broker knows no password", c.EmbeddedAddr)
+	}
+	if err := c.Relay.validate(); err != nil {
+		return err
+	}
+	for _, ep := range c.ZeroMQ {
+		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && !loopback(addr) {
+			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; bind a loopback address or say Insecure", ep)
+		}
+	}
+	return nil
+}
+
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

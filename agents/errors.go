@@ -1,0 +1,32 @@
+package agents
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/jobs"
+	"github.com/agentmesh/agentmesh/router"
+)
+
+var unavailable = &message.Error{
+	Code: message.Unavailable, Retry: true, RetryAfter: time.Second,
+	Message: "the broker does not answer; nothing was accepted, send it again with the same id",
+}
+
+// public is what a client may see of err. What is not meant for clients is logged and shown as Internal.
+func (a *Agent) public(err error) *message.Error {
+	var e *message.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, router.ErrNotMember):
+		return &message.Error{Code: message.Forbidden, Field: "to.id", Message: "only members may do this; join the room first"}
+	case errors.Is(err, router.ErrRefused), errors.Is(err, router.ErrUnavailable), errors.Is(err, jobs.ErrRefused),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return unavailable
+	}
+	a.log.Error("a handler failed", "error", err)
+	return &message.Error{Code: message.Internal, Message: "something went wrong here; the agent's log says what"}
+}

@@ -1,0 +1,199 @@
+package agents
+
+import (
+	"context"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/middleware/session"
+	"github.com/agentmesh/agentmesh/observables"
+)
+
+// arrival is one envelope as a socket delivered it.
+type arrival struct {
+	client   *client
+	body     []byte
+	tooLarge bool
+	foreign  bool     // frames that are no envelope
+	relay    [][]byte // a message for another client
+	silent   bool     // the client does not speak JSON: it is not told of what is wrong with its frames
+}
+
+// request is a decoded envelope on its way to a handler.
+type request struct {
+	client *client
+	m      *message.Message
+	digest string         // of the session it is checked by; empty: none
+	err    *message.Error // it could not be decoded
+	relay  [][]byte       // frames to relay instead of a message
+	silent bool           // an error is dropped and counted instead of answered
+	attach bool           // no client's message: the connection showed a session when it was made
+
+	verdict session.Verdict
+	failed  error // the session could not be checked
+}
+
+type checker = observables.Checker[request, string, uint64, session.Verdict]
+
+// maxVerdict bounds how long the verdict about a session that is not valid is reused.
+const maxRefusal = time.Second
+
+// newChecker makes the session check of one socket: one lookup in flight per session, the order of each
+// client kept, verdicts reused for SessionTTL and dropped at once when a session is revoked.
+func (a *Agent) newChecker() (*checker, error) {
+	return observables.NewChecker(observables.CheckConfig[request, string, uint64, session.Verdict]{
+		Key:   func(r request) string { return r.digest },
+		Order: func(r request) uint64 { return r.client.key },
+		Lookup: func(ctx context.Context, digest string) (session.Verdict, error) {
+			if digest == "" {
+				return session.Verdict{}, nil
+			}
+			return a.verify(ctx, digest)
+		},
+		TTL: func(v session.Verdict, err error) time.Duration {
+			switch {
+			case err != nil || a.cfg.SessionTTL < 0:
+				return 0
+			case !v.Valid:
+				return maxRefusal
+			}
+			return min(a.cfg.SessionTTL, v.Left)
+		},
+		Timeout: 3 * time.Second,
+	})
+}
+
+// receive is the way of one socket's messages through the agent: decode, check the session, process.
+func receive[T any](ctx context.Context, a *Agent, socket observables.Stream[T], check *checker, arrived func(T) arrival) *observables.Subscription {
+	stream := observables.Pipe3(socket, observables.Map(arrived), observables.Map(a.decode), check.Op())
+	return stream.Subscribe(ctx, func(c observables.Checked[request, session.Verdict]) {
+		r := c.Item
+		r.verdict, r.failed = c.Verdict, c.Err
+		r.client.take(ctx, r)
+	}, func(err error) {
+		a.log.Error("a message could not be processed", "error", err)
+	}, nil)
+}
+
+// decode turns what arrived into a request. It runs on the socket's one decoding goroutine, so that each
+// client's last session is known to the messages behind it.
+func (a *Agent) decode(in arrival) request {
+	c := in.client
+	switch {
+	case in.tooLarge:
+		return request{client: c, err: &message.Error{Code: message.TooLarge, Message: "the message is larger than this agent takes"}}
+	case in.relay != nil:
+		return a.relayed(c, in.relay)
+	case in.foreign:
+		return request{client: c, silent: in.silent, err: &message.Error{Code: message.BadRequest, Message: "these frames are no envelope; send one frame of JSON"}}
+	}
+	m, credential, err := message.Decode(in.body, a.cfg.MaxMessage)
+	if err != nil {
+		e, _ := err.(*message.Error) // Decode promises one
+		return request{client: c, err: e}
+	}
+	if credential.Given() {
+		c.claim(credential)
+	}
+	m.Time = time.Now().UTC().Truncate(time.Millisecond)
+	if a.inbound.Subscribers() > 0 {
+		seen := *m
+		a.inbound.OnNext(&seen)
+	}
+	r := request{client: c, m: m, digest: c.digest}
+	if m.Type == message.Ping {
+		r.digest = ""
+	}
+	return r
+}
+
+// process answers a request that needs no slow operation, or starts its handler.
+func (a *Agent) process(ctx context.Context, c *client, r request) {
+	m := r.m
+	switch {
+	case r.err != nil && r.silent:
+		a.dropped.Add(1)
+	case r.err != nil:
+		a.answerError(c, r.err.Ref, r.err)
+	case r.relay != nil:
+		if !a.relay(c, r.relay) {
+			a.dropped.Add(1)
+		}
+	case m.Type == message.Ping:
+		_, bound := c.identity()
+		_ = c.Send(message.AppendPong(nil, m.ID, bound))
+	default:
+		if a.admitted(c, r) {
+			a.handle(ctx, c, r)
+			return // released when the handler settles
+		}
+	}
+	c.link.Release(1)
+}
+
+// admitted holds a request against the session and the connection's binding, and answers it if it is
+// refused.
+func (a *Agent) admitted(c *client, r request) bool {
+	bound, isBound := c.identity()
+	switch {
+	case r.failed != nil:
+		a.answerError(c, r.m.ID, unavailable)
+	case r.digest == "":
+		a.answerError(c, r.m.ID, &message.Error{Code: message.Unauthenticated, Field: "from.session", Message: "log in first: send Login with your session"})
+	case !r.verdict.Valid:
+		c.logout(r.verdict.Reason, closeSession)
+	case isBound && bound.User != r.verdict.Session.User:
+		c.logout(message.SessionMismatch, closeSession)
+	case r.m.From.ID != "" && r.m.From.ID != r.verdict.Session.User:
+		a.answerError(c, r.m.ID, &message.Error{Code: message.Forbidden, Field: "from.id", Message: "this session belongs to another user"})
+	default:
+		if isBound && bound.Digest != r.verdict.Session.Digest && r.verdict.Session.Created.After(bound.Created) {
+			c.bind(r.verdict)
+		}
+		return true
+	}
+	return false
+}
+
+// handle passes an admitted message to its handler and answers when that settles.
+func (a *Agent) handle(ctx context.Context, c *client, r request) {
+	m := r.m
+	m.From = message.Address{Type: message.User, ID: r.verdict.Session.User}
+	c.begin()
+	err := a.authorise(r)
+	if err == nil {
+		if a.messages.Subscribers() > 0 {
+			a.messages.OnNext(m)
+		}
+		err = a.handler.Handle(ctx, m)
+	}
+	message.Settle(err, func(result message.Result, err error) {
+		a.answer(c, m, result, err)
+		c.settle(ctx)
+	})
+}
+
+func (a *Agent) authorise(r request) error {
+	if a.cfg.Authorise == nil {
+		return nil
+	}
+	return a.cfg.Authorise(Request{
+		User: r.verdict.Session.User, Roles: r.verdict.Session.Roles,
+		Type: r.m.Type, To: r.m.To, Game: r.m.Game,
+	})
+}
+
+// answer tells the client what became of m: an Ack if it asked for one by giving an id, or an Error.
+func (a *Agent) answer(c *client, m *message.Message, result message.Result, err error) {
+	switch {
+	case err != nil:
+		a.answerError(c, m.ID, a.public(err))
+	case m.ID != "":
+		_ = c.Send(message.AppendAck(nil, m.ID, result))
+	}
+}
+
+// answerError sends an Error. A connection that cannot take it is being closed anyway.
+func (a *Agent) answerError(c *client, ref string, e *message.Error) {
+	_ = c.Send(message.AppendError(nil, ref, e))
+}

@@ -1,0 +1,86 @@
+package agents
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/jobs"
+	"github.com/agentmesh/agentmesh/router"
+)
+
+// Audience is whom a program's own message goes to.
+type Audience struct {
+	agent   *Agent
+	history router.History
+	to      message.Address
+	typ     string
+}
+
+// Room is everyone in a chat room. A game's room is the room of the game's name.
+func (a *Agent) Room(id string) Audience {
+	return Audience{a, router.History{Kind: router.Room, ID: id}, message.Address{Type: message.ChatRoom, ID: id}, message.ChatRoomMessage}
+}
+
+// User is one user, on all his connections.
+func (a *Agent) User(id string) Audience {
+	return Audience{a, router.History{Kind: router.Inbox, ID: id}, message.Address{Type: message.User, ID: id}, message.DirectMessage}
+}
+
+// Everyone is every user who is connected.
+func (a *Agent) Everyone() Audience {
+	return Audience{a, router.History{Kind: router.Global}, message.Address{}, message.GlobalMessage}
+}
+
+// Send appends m to the audience's history and delivers it to those who are connected, wherever they
+// are. It returns when that is stored. What m leaves empty is filled in: the type, the sender (this
+// agent), the time. Inside a job's handler the message carries the job's identity, so that a handler that
+// runs a second time sends nothing twice as long as it sends the same in the same order.
+func (s Audience) Send(ctx context.Context, m *message.Message) error {
+	out := *m
+	out.To = s.to
+	if out.Type == "" {
+		out.Type = s.typ
+	}
+	if out.From.ID == "" {
+		out.From = message.Address{Type: "Agent", ID: s.agent.cfg.Name}
+	}
+	if out.Time.IsZero() {
+		out.Time = time.Now().UTC().Truncate(time.Millisecond)
+	}
+	once := effect(ctx)
+	if out.ID == "" {
+		out.ID = once
+	}
+	settled := make(chan error, 1)
+	s.agent.router.Publish(router.Post{To: s.history, Mark: once, Body: envelope(&out)}, func(_ message.Result, _ bool, err error) {
+		settled <- err
+	})
+	select {
+	case err := <-settled:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+type effectKey struct{}
+
+// effects counts what one run of a job's handler has sent.
+type effects struct{ n atomic.Int64 }
+
+func withEffects(ctx context.Context) context.Context {
+	return context.WithValue(ctx, effectKey{}, &effects{})
+}
+
+// effect names the next thing that the running job sends; empty outside of jobs.
+func effect(ctx context.Context) string {
+	info, inJob := jobs.InfoFrom(ctx)
+	sent, counted := ctx.Value(effectKey{}).(*effects)
+	if !inJob || !counted {
+		return ""
+	}
+	return info.ID + "." + strconv.FormatInt(sent.n.Add(1), 10)
+}

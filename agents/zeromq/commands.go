@@ -1,0 +1,43 @@
+package zeromq
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	maxPingContext    = 16  // RFC 37
+	commandsPerSecond = 500 // libzmq's shortest useful heartbeat needs ten
+)
+
+// commands answers the commands of one connection after the handshake.
+type commands struct {
+	out    *outbox
+	second int64
+	count  int
+}
+
+// handle is the decoder's onCommand.
+func (c *commands) handle(name string, data []byte) error {
+	if now := time.Now().Unix(); now != c.second {
+		c.second, c.count = now, 0
+	}
+	if c.count++; c.count > commandsPerSecond {
+		return fmt.Errorf("%w: more than %d commands in a second", ErrProtocol, commandsPerSecond)
+	}
+	switch name {
+	case "PING": // a time to live in two bytes, then a context to echo
+		if len(data) < 2 || len(data) > 2+maxPingContext {
+			return fmt.Errorf("%w: PING of %d bytes", ErrProtocol, len(data))
+		}
+		if !c.out.command("PONG", data[2:]) {
+			return fmt.Errorf("%w: PINGs without reading the answers", ErrProtocol)
+		}
+		return nil
+	case "PONG":
+		return nil // reading it was the point
+	case "ERROR":
+		return fmt.Errorf("%w: peer reports an error: %.80q", ErrProtocol, data)
+	}
+	return fmt.Errorf("%w: unknown command %.20q", ErrProtocol, name)
+}

@@ -1,0 +1,292 @@
+package zeromq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
+)
+
+// Dealer is a DEALER socket connected to one ROUTER. It reconnects for ever; what is sent while there is no
+// connection waits in its bounded queue. A message of which the ROUTER received only a part is sent again
+// whole; one that was handed to the kernel is not.
+type Dealer struct {
+	cfg      DealerConfig
+	endpoint endpoint
+	buffers  sync.Pool
+	out      outbox
+	room     chan struct{} // capacity 1; the queue has become shorter
+	waiting  atomic.Int32  // Sends that wait for room
+	messages chan [][]byte
+	events   chan DealerEvent
+	started  atomic.Bool
+	done     chan struct{}
+}
+
+// DealerEvent reports a connection gained or lost; Err is why it was lost or could not be had.
+type DealerEvent struct {
+	Connected bool
+	Err       error
+}
+
+// NewDealer validates cfg and starts nothing.
+func NewDealer(cfg DealerConfig) (*Dealer, error) {
+	cfg.setDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	e, err := parseEndpoint(cfg.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	d := &Dealer{
+		cfg: cfg, endpoint: e,
+		room:     make(chan struct{}, 1),
+		messages: make(chan [][]byte, cfg.Inbox),
+		events:   make(chan DealerEvent, 64),
+		done:     make(chan struct{}),
+	}
+	d.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
+	d.out = outbox{
+		maxCount: cfg.QueueMessages, maxBytes: int(cfg.QueueBytes), timeout: cfg.WriteTimeout,
+		buffers: &d.buffers, wrote: func(int) { d.wake() },
+	}
+	return d, nil
+}
+
+// Messages is what the ROUTER sends, in order; it is closed when Run ends. While it is full the socket is
+// not read.
+func (d *Dealer) Messages() <-chan [][]byte { return d.messages }
+
+// Events reports connects and disconnects; it is closed when Run ends. It holds 64, then the oldest is
+// dropped.
+func (d *Dealer) Events() <-chan DealerEvent { return d.events }
+
+// Send queues one message and blocks while the queue is full, connected or not, until ctx ends. It returns
+// ErrClosed once Run is ending. Neither frames nor their bytes may be modified afterwards.
+func (d *Dealer) Send(ctx context.Context, frames ...[]byte) error {
+	for {
+		err := d.out.push(frames)
+		if err == nil {
+			if d.waiting.Load() > 0 && d.out.hasRoom() {
+				d.wake()
+			}
+			return nil
+		}
+		if !errors.Is(err, ErrFull) {
+			return err
+		}
+		if err := d.awaitRoom(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitRoom waits for the queue to become shorter. A token is never missed for good: as long as somebody
+// waits there is a message queued, and writing it brings another token.
+func (d *Dealer) awaitRoom(ctx context.Context) error {
+	d.waiting.Add(1)
+	defer d.waiting.Add(-1)
+	select {
+	case <-d.room:
+		return nil
+	case <-d.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// wake lets one blocked Send try again.
+func (d *Dealer) wake() {
+	select {
+	case d.room <- struct{}{}:
+	default:
+	}
+}
+
+// Run connects, and connects again, until ctx ends. Then it flushes the queue for Linger at most if there is
+// a connection, closes it, joins all that it started and returns nil. A Dealer runs once.
+func (d *Dealer) Run(ctx context.Context) error {
+	if d.started.Swap(true) {
+		return errors.New("zeromq: a Dealer runs once")
+	}
+	defer close(d.events)
+	defer close(d.messages)
+	defer close(d.done)
+	defer d.out.close()
+	for delay := d.cfg.ReconnectMin; ctx.Err() == nil; delay = min(2*delay, d.cfg.ReconnectMax) {
+		connected, err := d.connect(ctx)
+		if connected {
+			delay = d.cfg.ReconnectMin
+		}
+		d.report(DealerEvent{Err: err})
+		d.cfg.Logger.Debug("zeromq: not connected", "endpoint", d.endpoint.String(), "err", err)
+		// Full jitter would allow no pause at all; half keeps a floor.
+		if ctx.Err() == nil {
+			sleep(ctx, delay/2+rand.N(delay/2+1))
+		}
+	}
+	return nil
+}
+
+func (d *Dealer) report(e DealerEvent) {
+	for {
+		select {
+		case d.events <- e:
+			return
+		default:
+		}
+		select {
+		case <-d.events:
+		default:
+		}
+	}
+}
+
+// connect is the life of one connection.
+func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
+	dialer := net.Dialer{Timeout: d.cfg.DialTimeout}
+	conn, err := dialer.DialContext(ctx, d.endpoint.network, d.endpoint.address)
+	if err != nil {
+		return false, fmt.Errorf("zeromq: %w", err)
+	}
+	defer conn.Close()
+	c := &dealing{dealer: d, conn: conn, failed: make(chan error, 1)}
+	c.heard.Store(time.Now().UnixNano())
+	in := &decoder{
+		conn: conn, buf: make([]byte, minReadBuffer), onRead: func() { c.heard.Store(time.Now().UnixNano()) },
+		limits:    limits{frame: d.cfg.MaxFrame, message: d.cfg.MaxMessage, parts: d.cfg.MaxParts},
+		onCommand: (&commands{out: &d.out}).handle,
+	}
+	peer, err := d.shakeHands(ctx, conn, in)
+	if err != nil {
+		return false, fmt.Errorf("zeromq: handshake: %w", err)
+	}
+	d.out.onFailure(c.fail)
+	d.report(DealerEvent{Connected: true})
+	return true, c.run(ctx, in, peer.minor >= 1)
+}
+
+func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (ready, error) {
+	if err := conn.SetDeadline(time.Now().Add(d.cfg.HandshakeTimeout)); err != nil {
+		return ready{}, err
+	}
+	interrupt := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	g := &gate{Conn: conn, in: in, own: zmq4.Dealer}
+	peer, err := g.open(d.cfg.RoutingID)
+	if !interrupt() {
+		return ready{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return ready{}, err
+	}
+	return peer, conn.SetDeadline(time.Time{})
+}
+
+// dealing is one connection of a Dealer.
+type dealing struct {
+	dealer  *Dealer
+	conn    net.Conn
+	heard   atomic.Int64
+	reading atomic.Bool
+	failed  chan error // capacity 1: the first reason
+}
+
+func (c *dealing) fail(err error) {
+	select {
+	case c.failed <- err:
+	default:
+	}
+}
+
+// run serves the connection until it fails or ctx ends. All it starts has ended when it returns.
+func (c *dealing) run(ctx context.Context, in *decoder, beats bool) error {
+	d := c.dealer
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { c.fail(c.read(reading, in)) })
+	if beats && d.cfg.HeartbeatInterval > 0 {
+		tasks.Go(func() { c.beat(reading) })
+	}
+	d.out.attach(c.conn)
+	var err error
+	select {
+	case err = <-c.failed:
+	case <-ctx.Done():
+		err = ErrClosed
+		c.linger()
+	}
+	stop()
+	c.conn.Close()
+	tasks.Wait()
+	d.out.detach()
+	return err
+}
+
+// linger writes what is queued and hangs up.
+func (c *dealing) linger() {
+	timer := time.NewTimer(c.dealer.cfg.Linger)
+	defer timer.Stop()
+	select {
+	case <-c.dealer.out.drain():
+		hangUp(c.conn)
+	case <-c.failed:
+	case <-timer.C:
+	}
+}
+
+func (c *dealing) read(ctx context.Context, in *decoder) error {
+	for {
+		c.reading.Store(true)
+		batch, err := in.next()
+		c.reading.Store(false)
+		if err != nil {
+			return err
+		}
+		for _, m := range batch {
+			if m.TooLarge {
+				c.dealer.cfg.Logger.Warn("zeromq: message over MaxMessage skipped", "endpoint", c.dealer.endpoint.String())
+				continue
+			}
+			select {
+			case c.dealer.messages <- m.Frames:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		c.heard.Store(time.Now().UnixNano())
+	}
+}
+
+// beat asks a silent ROUTER for a sign of life and gives the connection up when there is none.
+func (c *dealing) beat(ctx context.Context) {
+	interval, timeout := c.dealer.cfg.HeartbeatInterval, c.dealer.cfg.HeartbeatTimeout
+	ticker := time.NewTicker(max(min(interval, timeout)/2, time.Millisecond))
+	defer ticker.Stop()
+	var pinged time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		heard, now := time.Unix(0, c.heard.Load()), time.Now()
+		switch {
+		case !c.reading.Load() || now.Sub(heard) < interval:
+		case pinged.Before(heard):
+			pinged = now
+			c.dealer.out.command("PING", []byte{0, 0})
+		case now.Sub(pinged) >= timeout:
+			c.fail(ErrSilent)
+			return
+		}
+	}
+}

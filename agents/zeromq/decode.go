@@ -1,0 +1,288 @@
+package zeromq
+
+import (
+	"fmt"
+	"io"
+)
+
+const (
+	minReadBuffer = 2 << 10  // of an idle connection
+	maxReadBuffer = 32 << 10 // of one that keeps filling it
+	maxCommand    = 1 << 10  // PING, PONG, ERROR, SUBSCRIBE are all far below
+	firstBody     = 64 << 10 // allocated on the word of a header; more only as the bytes arrive
+	maxSlab       = 4 << 10
+)
+
+// limits bounds what a peer may send. A message above message, up to twice that, is skipped and reported;
+// everything else beyond a limit ends the connection.
+type limits struct {
+	frame, message int64
+	parts          int
+}
+
+// decoder turns the bytes of one connection into messages. It is used by one goroutine.
+//
+// Small bodies of one batch share slabs of at most 4 KB, so a message that is kept holds at most that much
+// of its neighbours; nothing handed out is ever reused.
+type decoder struct {
+	conn      io.Reader
+	limits    limits
+	peer      *Peer
+	onRead    func()                               // called after each read that brought bytes
+	onCommand func(name string, data []byte) error // data is valid during the call
+
+	buf     []byte
+	r, w    int
+	starved bool // the last read filled the buffer
+
+	// The message being assembled.
+	parts    [][]byte
+	count    int
+	size     int64
+	tooLarge bool
+
+	// The frame being read when it is longer than the buffer, or skipped.
+	body []byte
+	left int64
+	skip bool
+	more bool
+
+	batch  []Message
+	slab   []byte
+	frames [][]byte
+	err    error
+}
+
+// next blocks until at least one message is complete and returns all that the buffer holds. The slice is
+// valid until the following call, the messages for ever.
+func (d *decoder) next() ([]Message, error) {
+	clear(d.batch)
+	d.batch = d.batch[:0]
+	for len(d.batch) == 0 {
+		if d.err != nil {
+			return nil, d.err
+		}
+		if d.err = d.decode(); d.err == nil && len(d.batch) == 0 {
+			d.err = d.fill()
+		}
+	}
+	return d.batch, nil
+}
+
+// decode consumes what is buffered.
+func (d *decoder) decode() error {
+	for {
+		if d.left > 0 {
+			n := min(d.left, int64(d.w-d.r))
+			if !d.skip {
+				d.appendBody(d.buf[d.r : d.r+int(n)])
+			}
+			d.r += int(n)
+			if d.left -= n; d.left > 0 {
+				return nil
+			}
+			d.endFrame(d.body)
+			d.body = nil
+		}
+		h, n := parseHeader(d.buf[d.r:d.w])
+		if n == 0 {
+			return nil
+		}
+		if h.flags&^(flagMore|flagLong|flagCommand) != 0 {
+			return fmt.Errorf("%w: reserved frame flags %#x", ErrProtocol, h.flags)
+		}
+		if h.flags&flagCommand != 0 {
+			done, err := d.command(h, n)
+			if err != nil || !done {
+				return err
+			}
+			continue
+		}
+		if err := d.check(h); err != nil {
+			return err
+		}
+		size := int(h.size)
+		whole := d.w-d.r-n >= size
+		if !whole && n+size <= len(d.buf) && !d.exceeds(h) {
+			return nil // fits the buffer: wait for the rest there
+		}
+		d.r += n
+		d.begin(h)
+		if size == 0 || (whole && !d.tooLarge) {
+			d.endFrame(d.keep(d.buf[d.r : d.r+size]))
+			d.r += size
+			continue
+		}
+		d.left, d.skip = int64(size), d.tooLarge
+		if !d.skip {
+			d.body = make([]byte, 0, min(size, firstBody))
+		}
+	}
+}
+
+// check refuses a message frame by its header alone, before a byte is allocated for it.
+func (d *decoder) check(h frameHeader) error {
+	switch {
+	case h.size > uint64(d.limits.frame):
+		return fmt.Errorf("%w: frame of %d bytes", ErrLimit, h.size)
+	case d.size+int64(h.size) > 2*d.limits.message:
+		return fmt.Errorf("%w: message of %d bytes and more", ErrLimit, d.size+int64(h.size))
+	case d.count >= d.limits.parts:
+		return fmt.Errorf("%w: more than %d frames in a message", ErrLimit, d.limits.parts)
+	}
+	return nil
+}
+
+func (d *decoder) exceeds(h frameHeader) bool {
+	return d.tooLarge || d.size+int64(h.size) > d.limits.message
+}
+
+// begin counts a frame whose header has been consumed.
+func (d *decoder) begin(h frameHeader) {
+	if d.exceeds(h) {
+		d.tooLarge = true
+		clear(d.parts)
+		d.parts = d.parts[:0]
+	}
+	d.count++
+	d.size += int64(h.size)
+	d.more = h.flags&flagMore != 0
+}
+
+func (d *decoder) endFrame(body []byte) {
+	if !d.tooLarge {
+		d.parts = append(d.parts, body)
+	}
+	if d.more {
+		return
+	}
+	m := Message{Peer: d.peer, TooLarge: d.tooLarge}
+	if !d.tooLarge {
+		m.Frames = d.keepFrames(d.parts)
+	}
+	d.batch = append(d.batch, m)
+	clear(d.parts)
+	d.parts, d.count, d.size, d.tooLarge = d.parts[:0], 0, 0, false
+}
+
+// command handles a command frame. One may stand between the frames of a message: libzmq heartbeats do.
+func (d *decoder) command(h frameHeader, n int) (done bool, err error) {
+	if h.flags&flagMore != 0 || h.size > maxCommand {
+		return false, fmt.Errorf("%w: command with flags %#x of %d bytes", ErrProtocol, h.flags, h.size)
+	}
+	size := int(h.size)
+	if d.w-d.r < n+size {
+		return false, nil
+	}
+	name, data, ok := parseCommand(d.buf[d.r+n : d.r+n+size])
+	if !ok {
+		return false, fmt.Errorf("%w: malformed command", ErrProtocol)
+	}
+	d.r += n + size
+	return true, d.onCommand(name, data)
+}
+
+// keep copies a body out of the read buffer.
+func (d *decoder) keep(b []byte) []byte {
+	if len(b) == 0 {
+		return []byte{}
+	}
+	if len(b) > maxSlab/4 {
+		return append(make([]byte, 0, len(b)), b...)
+	}
+	if cap(d.slab)-len(d.slab) < len(b) {
+		// Never more than what has arrived: a lone small message allocates its own size.
+		d.slab = make([]byte, 0, max(len(b), min(d.w-d.r, maxSlab)))
+	}
+	at := len(d.slab)
+	d.slab = append(d.slab, b...)
+	return d.slab[at:len(d.slab):len(d.slab)]
+}
+
+// keepFrames copies the slice of frames, several messages of a batch to one allocation.
+func (d *decoder) keepFrames(parts [][]byte) [][]byte {
+	if cap(d.frames)-len(d.frames) < len(parts) {
+		d.frames = make([][]byte, 0, len(parts)*min(1+2*len(d.batch), 64))
+	}
+	at := len(d.frames)
+	d.frames = append(d.frames, parts...)
+	return d.frames[at:len(d.frames):len(d.frames)]
+}
+
+// appendBody grows the body of a long frame by what has arrived, at most doubling it.
+func (d *decoder) appendBody(b []byte) {
+	if need := len(d.body) + len(b); need > cap(d.body) {
+		d.growBody(need)
+	}
+	d.body = append(d.body, b...)
+}
+
+func (d *decoder) growBody(need int) {
+	total := int64(len(d.body)) + d.left
+	grown := make([]byte, len(d.body), min(total, int64(max(need, 2*cap(d.body)))))
+	copy(grown, d.body)
+	d.body = grown
+}
+
+// fill reads once. A long body is read where it will stay.
+func (d *decoder) fill() error {
+	if d.left > 0 && !d.skip {
+		return d.fillBody()
+	}
+	d.slab, d.frames = nil, nil // what is left over would be kept alive by an idle connection
+	if d.r == d.w {
+		d.r, d.w = 0, 0
+		if d.starved && len(d.buf) < maxReadBuffer {
+			d.buf, d.starved = make([]byte, 2*len(d.buf)), false
+		}
+	} else if d.r > 0 {
+		d.w = copy(d.buf, d.buf[d.r:d.w])
+		d.r = 0
+	}
+	n, err := d.conn.Read(d.buf[d.w:])
+	d.w += n
+	if n > 0 {
+		d.starved = d.w == len(d.buf)
+		d.onRead()
+		return nil // an error, if any, comes again
+	}
+	return err
+}
+
+func (d *decoder) fillBody() error {
+	if len(d.body) == cap(d.body) {
+		d.growBody(len(d.body) + 1)
+	}
+	n, err := d.conn.Read(d.body[len(d.body):cap(d.body)])
+	if n == 0 {
+		return err
+	}
+	d.onRead()
+	d.body = d.body[:len(d.body)+n]
+	if d.left -= int64(n); d.left == 0 {
+		d.endFrame(d.body)
+		d.body = nil
+	}
+	return nil
+}
+
+// peek returns the next n bytes, n at most minReadBuffer, without consuming them.
+func (d *decoder) peek(n int) ([]byte, error) {
+	for d.w-d.r < n {
+		if err := d.fill(); err != nil {
+			if err == io.EOF && d.w > d.r {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+	return d.buf[d.r : d.r+n], nil
+}
+
+// read fills p, first from the buffer.
+func (d *decoder) read(p []byte) error {
+	n := copy(p, d.buf[d.r:d.w])
+	d.r += n
+	_, err := io.ReadFull(d.conn, p[n:])
+	return err
+}

@@ -1,0 +1,72 @@
+package zeromq
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// endpoint is a ZeroMQ address in the terms of package net.
+type endpoint struct{ network, address string }
+
+func (e endpoint) String() string {
+	if e.network == "unix" {
+		return "ipc://" + e.address
+	}
+	return "tcp://" + e.address
+}
+
+// parseEndpoint understands tcp://host:port and ipc://path; for binding, * stands for any host or port.
+func parseEndpoint(s string) (endpoint, error) {
+	scheme, address, ok := strings.Cut(s, "://")
+	if !ok || address == "" {
+		return endpoint{}, fmt.Errorf("endpoint %q: want tcp://host:port or ipc://path", s)
+	}
+	switch scheme {
+	case "ipc":
+		return endpoint{"unix", address}, nil
+	case "tcp":
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return endpoint{}, fmt.Errorf("endpoint %q: %w", s, err)
+		}
+		if host == "*" {
+			host = ""
+		}
+		if port == "*" {
+			port = "0"
+		}
+		return endpoint{"tcp", net.JoinHostPort(host, port)}, nil
+	}
+	return endpoint{}, fmt.Errorf("endpoint %q: transport %q is not supported", s, scheme)
+}
+
+// listen binds. A socket file that nobody answers on was left by a process that was killed; it is removed.
+func (e endpoint) listen() (net.Listener, error) {
+	l, err := net.Listen(e.network, e.address)
+	if err == nil || e.network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	conn, dialErr := net.DialTimeout(e.network, e.address, time.Second)
+	if dialErr == nil {
+		conn.Close()
+		return nil, err
+	}
+	if !errors.Is(dialErr, syscall.ECONNREFUSED) || !isSocket(e.address) {
+		return nil, err
+	}
+	if err := os.Remove(e.address); err != nil {
+		return nil, err
+	}
+	return net.Listen(e.network, e.address)
+}
+
+func isSocket(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}

@@ -1,0 +1,106 @@
+package zeromq
+
+import (
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
+)
+
+// Decode runs a decoder over data as it would arrive in reads of at most chunk bytes.
+func Decode(data []byte, chunk int, message, frame int64, parts int) (all []Message, commands []string, err error) {
+	d := &decoder{
+		conn:   &chunked{data, chunk},
+		limits: limits{frame: frame, message: message, parts: parts},
+		buf:    make([]byte, minReadBuffer),
+		onRead: func() {},
+		onCommand: func(name string, data []byte) error {
+			commands = append(commands, name+string(data))
+			return nil
+		},
+	}
+	for {
+		batch, err := d.next()
+		if err != nil {
+			return all, commands, err
+		}
+		all = append(all, batch...)
+	}
+}
+
+// AppendMessage encodes as the outbox does.
+func AppendMessage(dst []byte, frames ...[]byte) []byte {
+	for i, f := range frames {
+		var flags byte
+		if i < len(frames)-1 {
+			flags = flagMore
+		}
+		dst = append(appendHeader(dst, flags, len(f)), f...)
+	}
+	return dst
+}
+
+// Handshake runs the gate of a ROUTER over what a peer sends.
+func Handshake(data []byte, chunk int) (routingID string, err error) {
+	d := &decoder{conn: &chunked{data, chunk}, buf: make([]byte, minReadBuffer), onRead: func() {}}
+	g := &gate{Conn: sink{}, in: d, own: zmq4.Router, admit: func(ready) error { return nil }}
+	r, err := g.open("agent")
+	return r.routingID, err
+}
+
+// WriteUntil runs the writer of an outbox over a connection that fails after limit bytes.
+func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err error) {
+	conn := &failing{left: limit}
+	o := outbox{buffers: &sync.Pool{New: func() any { b := make([]byte, 0, bufferCap); return &b }}}
+	batch := make([]queued, len(messages))
+	for i, m := range messages {
+		batch[i] = queued{m, wireSize(m)}
+	}
+	sent, err = o.flush(conn, appendCommand(nil, "PONG", nil), batch)
+	return conn.written, sent, err
+}
+
+type failing struct {
+	sink
+	left    int
+	written []byte
+}
+
+func (f *failing) SetWriteDeadline(time.Time) error { return nil }
+
+func (f *failing) Write(p []byte) (int, error) {
+	n := min(len(p), f.left)
+	f.left -= n
+	f.written = append(f.written, p[:n]...)
+	if n < len(p) {
+		return n, io.ErrClosedPipe
+	}
+	return n, nil
+}
+
+type chunked struct {
+	data  []byte
+	chunk int
+}
+
+func (c *chunked) Read(p []byte) (int, error) {
+	if len(c.data) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p[:min(len(p), c.chunk)], c.data)
+	c.data = c.data[n:]
+	return n, nil
+}
+
+type sink struct{ net.Conn }
+
+func (sink) Write(p []byte) (int, error) { return len(p), nil }
+func (sink) SetDeadline(time.Time) error { return nil }
+func (sink) Close() error                { return nil }
+
+// UseListener takes the place of Listen.
+func (r *Router) UseListener(l net.Listener) {
+	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
+}

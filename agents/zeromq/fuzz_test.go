@@ -1,0 +1,81 @@
+package zeromq_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq"
+)
+
+// However the bytes are cut, the same messages come out, and nothing beyond the limits.
+func FuzzDecode(f *testing.F) {
+	f.Add(join(frame(1, []byte("a")), frame(0, nil)), byte(1))
+	f.Add(join(frame(0, make([]byte, 300)), command("PING", []byte{0, 0}), header(0, 1<<62)), byte(7))
+	f.Add(join(frame(1, make([]byte, 4000)), frame(1, make([]byte, 2000)), frame(0, []byte("x")), frame(0, []byte("y"))), byte(200))
+	f.Add(bytes.Repeat(frame(1, nil), 20), byte(3))
+	f.Add(frame(5, []byte("\x04PING")), byte(3))
+	f.Fuzz(func(t *testing.T, data []byte, chunk byte) {
+		const message, frame, parts = 5000, 8000, 8
+		want, wantCommands, wantErr := zeromq.Decode(data, 1<<20, message, frame, parts)
+		got, gotCommands, gotErr := zeromq.Decode(data, int(chunk)+1, message, frame, parts)
+		if fmt.Sprint(got) != fmt.Sprint(want) || fmt.Sprint(gotCommands) != fmt.Sprint(wantCommands) {
+			t.Fatalf("in pieces of %d: %d messages, %q; whole: %d, %q", int(chunk)+1, len(got), gotCommands, len(want), wantCommands)
+		}
+		if fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
+			t.Fatalf("in pieces: %v, whole: %v", gotErr, wantErr)
+		}
+		for _, m := range got {
+			size := 0
+			for _, b := range m.Frames {
+				size += len(b)
+			}
+			if size > message || len(m.Frames) > parts || m.TooLarge != (m.Frames == nil) {
+				t.Fatalf("%d bytes in %d frames, TooLarge %v", size, len(m.Frames), m.TooLarge)
+			}
+		}
+	})
+}
+
+func FuzzRoundTrip(f *testing.F) {
+	f.Add([]byte("abc"), uint16(300), uint16(2))
+	f.Add([]byte{}, uint16(0), uint16(1))
+	f.Fuzz(func(t *testing.T, body []byte, size, chunk uint16) {
+		frames := [][]byte{body, bytes.Repeat([]byte{'z'}, int(size)), {}, body}
+		if len(body) > 1<<16 {
+			return
+		}
+		data := zeromq.AppendMessage(nil, frames...)
+		data = zeromq.AppendMessage(data, body)
+		got, _, err := zeromq.Decode(data, int(chunk)+1, 1<<20, 1<<20, 8)
+		if err != io.EOF || len(got) != 2 || len(got[0].Frames) != 4 || !bytes.Equal(got[1].Frames[0], body) {
+			t.Fatalf("%d messages, %v", len(got), err)
+		}
+		for i := range frames {
+			if !bytes.Equal(got[0].Frames[i], frames[i]) {
+				t.Fatalf("frame %d: %d bytes, want %d", i, len(got[0].Frames[i]), len(frames[i]))
+			}
+		}
+	})
+}
+
+// Whatever a stranger says, the handshake ends in a routing id or in ErrHandshake, never in a panic.
+func FuzzHandshake(f *testing.F) {
+	f.Add(hello("DEALER", "id"), byte(10))
+	f.Add(hello("FOO", "id"), byte(255))
+	f.Add(join(greeting(), command("READY", []byte("\x0bSocket-Type\x00\x00"))), byte(0))
+	f.Add(join(greeting(), command("READY", append(property("Socket-Type", "REQ"), 200, 'a'))), byte(63))
+	f.Add(join(greeting(), header(4, 1<<62)), byte(64))
+	f.Add(join(greeting(), command("ERROR", []byte("\x03400"))), byte(64))
+	f.Fuzz(func(t *testing.T, data []byte, chunk byte) {
+		id, err := zeromq.Handshake(data, int(chunk)+1)
+		if err != nil && !errors.Is(err, zeromq.ErrHandshake) {
+			t.Fatalf("%v does not wrap ErrHandshake", err)
+		}
+		if err == nil && len(id) > 255 {
+			t.Fatalf("routing id of %d bytes", len(id))
+		}
+	})
+}

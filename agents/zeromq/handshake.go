@@ -1,0 +1,133 @@
+package zeromq
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/go-zeromq/zmq4"
+)
+
+const (
+	greetingSize  = 64
+	maxReady      = 16 << 10
+	maxRoutingID  = 255
+	mechanismNull = "NULL"
+)
+
+// ready is what a peer says of itself in the READY command.
+type ready struct {
+	socketType zmq4.SocketType
+	routingID  string
+	minor      byte // of the ZMTP version that the greeting announced; from 3.1 on peers answer PING
+}
+
+// parseGreeting reads the 64 bytes that open a ZMTP connection and returns the minor version.
+func parseGreeting(b []byte) (minor byte, err error) {
+	if err := checkSignature(b); err != nil {
+		return 0, err
+	}
+	mechanism := strings.TrimRight(string(b[12:32]), "\x00")
+	if mechanism != mechanismNull {
+		return 0, fmt.Errorf("%w: mechanism %.20q, not NULL", ErrHandshake, mechanism)
+	}
+	if b[10] > 3 {
+		return 0xff, nil // a later major version falls back to ours
+	}
+	return b[11], nil
+}
+
+// checkSignature looks at the first 11 bytes only, so what does not speak ZMTP 3 is refused at once.
+func checkSignature(b []byte) error {
+	if b[0] != 0xff || b[9] != 0x7f {
+		return fmt.Errorf("%w: not a ZMTP signature", ErrHandshake)
+	}
+	if b[10] < 3 {
+		return fmt.Errorf("%w: ZMTP version %d", ErrHandshake, b[10])
+	}
+	return nil
+}
+
+// cleanGreeting is the greeting of a well-behaved NULL peer, which zmq4 reads in place of the real one.
+func cleanGreeting() []byte {
+	b := make([]byte, greetingSize)
+	b[0], b[9], b[10] = 0xff, 0x7f, 3
+	copy(b[12:], mechanismNull)
+	return b
+}
+
+// parseReady reads the body of the command that follows the greeting. own is our socket type.
+func parseReady(body []byte, own zmq4.SocketType) (ready, error) {
+	name, data, ok := parseCommand(body)
+	switch {
+	case !ok:
+		return ready{}, fmt.Errorf("%w: malformed command", ErrHandshake)
+	case name == zmq4.CmdError:
+		return ready{}, fmt.Errorf("%w: refused by the peer: %.80q", ErrHandshake, data)
+	case name != zmq4.CmdReady:
+		return ready{}, fmt.Errorf("%w: %.20q instead of READY", ErrHandshake, name)
+	}
+	var r ready
+	seen := map[string]bool{}
+	for len(data) > 0 {
+		key, value, rest, ok := parseProperty(data)
+		if !ok {
+			return ready{}, fmt.Errorf("%w: malformed property", ErrHandshake)
+		}
+		key, data = strings.ToLower(key), rest
+		if seen[key] {
+			return ready{}, fmt.Errorf("%w: property %.40q twice", ErrHandshake, key)
+		}
+		seen[key] = true
+		switch key {
+		case "socket-type":
+			r.socketType = zmq4.SocketType(value)
+		case "identity":
+			r.routingID = string(value)
+		}
+	}
+	if len(r.routingID) > maxRoutingID {
+		return ready{}, fmt.Errorf("%w: routing id of %d bytes", ErrHandshake, len(r.routingID))
+	}
+	if !compatible(own, r.socketType) {
+		return ready{}, fmt.Errorf("%w: socket type %.20q", ErrHandshake, r.socketType)
+	}
+	return r, nil
+}
+
+// parseProperty reads one name and value of READY's metadata.
+func parseProperty(b []byte) (key string, value, rest []byte, ok bool) {
+	k := int(b[0])
+	if k == 0 || len(b) < 1+k+4 {
+		return "", nil, nil, false
+	}
+	size := binary.BigEndian.Uint32(b[1+k:])
+	value = b[1+k+4:]
+	if uint64(size) > uint64(len(value)) {
+		return "", nil, nil, false
+	}
+	return string(b[1 : 1+k]), value[:size], value[size:], true
+}
+
+// appendReady appends the READY frame that zmq4 is given: only what it needs, in its own spelling.
+func appendReady(dst []byte, r ready) []byte {
+	body := appendProperty(nil, "Socket-Type", string(r.socketType))
+	body = appendProperty(body, "Identity", r.routingID)
+	return appendCommand(dst, zmq4.CmdReady, body)
+}
+
+func appendProperty(dst []byte, key, value string) []byte {
+	dst = append(append(dst, byte(len(key))), key...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(value)))
+	return append(dst, value...)
+}
+
+// compatible asks zmq4, which panics on a type that it does not know.
+func compatible(own, peer zmq4.SocketType) bool {
+	switch peer {
+	case zmq4.Pair, zmq4.Pub, zmq4.Sub, zmq4.Req, zmq4.Rep, zmq4.Dealer, zmq4.Router,
+		zmq4.Pull, zmq4.Push, zmq4.XPub, zmq4.XSub:
+		return own.IsCompatible(peer)
+	}
+	return false
+}

@@ -1,0 +1,19 @@
+// Command agentmesh runs an agent of the mesh and speaks with one: serve, session, send, listen.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := root().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "agentmesh:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/agentmesh/agentmesh/agents"
+)
+
+func serveCommand() *cobra.Command {
+	var cfg agents.Config
+	var logFormat string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run an agent",
+		Long: `serve runs one agent until it is interrupted; then it drains: clients are told to go elsewhere and
+nothing that was accepted is lost.
+
+Without --redis the broker runs inside this process. It needs no set-up, other commands reach it at
+--embedded-addr, and everything in it is gone when the process ends. Agents that share one Redis are
+one mesh:
+
+  agentmesh serve --name a --redis redis://127.0.0.1:6379 --zmq tcp://127.0.0.1:5555 --http 127.0.0.1:8080
+  agentmesh serve --name b --redis redis://127.0.0.1:6379 --zmq tcp://127.0.0.1:5556 --http 127.0.0.1:8081
+
+Redis Cluster is redis+cluster://a:1,b:2,c:3, Sentinel is redis+sentinel://a:1,b:2/mymaster.
+Once everything is bound, one line that starts with "ready" names the agent and its addresses.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := newLogger(cmd.ErrOrStderr(), logFormat)
+			if err != nil {
+				return err
+			}
+			cfg.Logger = logger
+			cfg.Ready = func(at agents.Addresses) { printReady(cmd, cfg, at) }
+			agent, err := agents.New(cfg)
+			if err != nil {
+				return err
+			}
+			return agent.Run(cmd.Context())
+		},
+	}
+	host, _ := os.Hostname()
+	f := cmd.Flags()
+	f.StringVar(&cfg.Name, "name", host, "name of this agent, for people and as its ZeroMQ routing id")
+	f.StringSliceVar(&cfg.ZeroMQ, "zmq", []string{defaultZeroMQ}, "endpoints for ZeroMQ DEALERs; port 0 picks a free one")
+	f.StringVar(&cfg.HTTP, "http", defaultHTTP, "address for WebSocket clients (/ws) and the page; empty for none")
+	f.StringVar(&cfg.Redis, "redis", "embedded", "URL of the broker, or embedded")
+	f.StringVar(&cfg.EmbeddedAddr, "embedded-addr", defaultEmbedded, "where the embedded broker listens")
+	f.BoolVar(&cfg.Dev, "dev", false, "serve the chat page and let it make its own sessions; loopback only")
+	f.BoolVar(&cfg.Insecure, "insecure", false, "allow ZeroMQ without encryption on addresses other machines reach")
+	f.StringVar((*string)(&cfg.Relay), "relay", "bound", "whose messages ZeroMQ clients may send each other by name: bound (to a session), open, off")
+	f.StringSliceVar(&cfg.Origins, "origin", nil, "web origins whose pages may connect, or *; none means this host only")
+	f.IntVar(&cfg.MaxMessage, "max-message", 64<<10, "largest message in bytes, at most 196608")
+	f.DurationVar(&cfg.Lease, "lease", 3*time.Second, "after which a crashed agent's jobs are taken over")
+	f.IntVar(&cfg.History, "history", 1000, "messages kept of each inbox and room; negative for none")
+	f.DurationVar(&cfg.HistoryFor, "history-for", 24*time.Hour, "how long they are kept")
+	f.DurationVar(&cfg.SessionTTL, "session-ttl", 5*time.Second, "how long a verdict about a session is reused; negative for not at all")
+	f.DurationVar(&cfg.DrainWithin, "drain-within", 5*time.Second, "for finishing what is in hand at the end")
+	f.Float64Var(&cfg.GlobalRate, "global-rate", 1, "messages to everyone that one user may send per second; negative for any number")
+	f.IntVar(&cfg.GlobalBurst, "global-burst", 5, "how many of them at once")
+	f.StringVar(&logFormat, "log", "text", "text or json")
+	return cmd
+}
+
+func newLogger(w io.Writer, format string) (*slog.Logger, error) {
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	}
+	return nil, fmt.Errorf("--log %q: want text or json", format)
+}
+
+// printReady prints the one line that scripts wait for, and for people how to go on.
+func printReady(cmd *cobra.Command, cfg agents.Config, at agents.Addresses) {
+	line := []string{"ready", "name=" + cfg.Name}
+	if len(at.ZeroMQ) > 0 {
+		line = append(line, "zmq="+strings.Join(at.ZeroMQ, ","))
+	}
+	if at.HTTP != "" {
+		line = append(line, "http="+at.HTTP)
+	}
+	if at.Redis != "" {
+		line = append(line, "redis="+at.Redis)
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), strings.Join(line, " "))
+	if cfg.Dev {
+		fmt.Fprintf(cmd.ErrOrStderr(), "\n  Open %s in two windows and chat.\n\n", at.HTTP)
+	}
+}

@@ -1,0 +1,160 @@
+package redisx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Client is a connection pool to Redis. It is safe for concurrent use.
+type Client struct {
+	redis.UniversalClient // commands, pipelines, scripts
+
+	// Blocking is a pool of its own for XREAD and XREADGROUP with BLOCK, so that a waiting reader
+	// never holds a connection that a command needs.
+	Blocking redis.UniversalClient
+}
+
+// Open makes a Client from a URL. It does no I/O; the first command connects.
+//
+//	redis://[user:password@]host:port[/db]        one server
+//	rediss://…                                    the same over TLS
+//	redis+cluster://[user:password@]a:1,b:2,c:3   Redis Cluster, any of its nodes
+//	redis+sentinel://[user:password@]a:1,b:2/name the master that Sentinels a and b watch as name
+func Open(rawURL string) (*Client, error) {
+	o, err := parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	blocking := *o
+	blocking.PoolSize = 64
+	blocking.ReadTimeout = 5 * time.Second // on top of it go-redis adds the time of BLOCK
+	return &Client{UniversalClient: connect(o), Blocking: connect(&blocking)}, nil
+}
+
+func connect(o *redis.UniversalOptions) redis.UniversalClient {
+	if !o.IsClusterMode {
+		return redis.NewUniversalClient(o)
+	}
+	cluster := o.Cluster()
+	cluster.ClusterStateReloadInterval = 5 * time.Second // the default of a minute is a minute's outage after a failover
+	return redis.NewClusterClient(cluster)
+}
+
+// Close closes both pools.
+func (c *Client) Close() error {
+	return errors.Join(c.UniversalClient.Close(), c.Blocking.Close())
+}
+
+// ReloadTopology makes a Cluster client ask its nodes anew who owns which slot. Callers use it after a
+// network error: left alone the client notices a failover only after a minute.
+func (c *Client) ReloadTopology(ctx context.Context) {
+	for _, u := range []redis.UniversalClient{c.UniversalClient, c.Blocking} {
+		if cluster, ok := u.(*redis.ClusterClient); ok {
+			cluster.ReloadState(ctx)
+		}
+	}
+}
+
+func parse(rawURL string) (*redis.UniversalOptions, error) {
+	u, err := url.Parse(withFirstHost(rawURL))
+	if err != nil {
+		return nil, fmt.Errorf("redis: the URL cannot be read; want redis://host:port, redis+cluster://… or redis+sentinel://…")
+	}
+	o := safeOptions()
+	o.Addrs = hosts(rawURL)
+	o.Username = u.User.Username()
+	o.Password, _ = u.User.Password()
+	path := strings.Trim(u.Path, "/")
+	switch u.Scheme {
+	case "redis", "rediss":
+		single, err := redis.ParseURL(rawURL)
+		if err != nil {
+			return nil, fmt.Errorf("redis: the URL cannot be used: %w", hideURL(err))
+		}
+		o.Addrs, o.DB, o.TLSConfig = []string{single.Addr}, single.DB, single.TLSConfig
+		o.Username, o.Password = single.Username, single.Password
+	case "redis+cluster":
+		o.IsClusterMode = true
+	case "redis+sentinel":
+		if path == "" {
+			return nil, errors.New("redis: a sentinel URL ends in the master's name: redis+sentinel://host:26379/mymaster")
+		}
+		o.MasterName, o.SentinelPassword = path, u.Query().Get("sentinel_password")
+		o.DB, _ = strconv.Atoi(u.Query().Get("db"))
+	default:
+		return nil, fmt.Errorf("redis: unknown scheme %q; want redis, rediss, redis+cluster or redis+sentinel", u.Scheme)
+	}
+	if len(o.Addrs) == 0 || o.Addrs[0] == "" {
+		return nil, errors.New("redis: the URL names no host")
+	}
+	return o, nil
+}
+
+// safeOptions are what a job queue needs. Retries are ours: a client that retries an XADD whose reply
+// was lost duplicates the job without telling anybody.
+func safeOptions() *redis.UniversalOptions {
+	return &redis.UniversalOptions{
+		MaxRetries:               -1,
+		MaxRedirects:             2,
+		DialTimeout:              time.Second,
+		DialerRetries:            1,
+		ReadTimeout:              3 * time.Second,
+		WriteTimeout:             3 * time.Second,
+		ContextTimeoutEnabled:    true,
+		DisableIdentity:          true,
+		PoolSize:                 32,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// hosts lists the host:port pairs of a URL that may name several.
+func hosts(rawURL string) []string {
+	_, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return nil
+	}
+	rest, _, _ = strings.Cut(rest, "/")
+	rest, _, _ = strings.Cut(rest, "?")
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		rest = rest[i+1:]
+	}
+	list := strings.Split(rest, ",")
+	for i, h := range list {
+		if _, _, err := net.SplitHostPort(h); err != nil && h != "" {
+			list[i] = net.JoinHostPort(h, "6379")
+		}
+	}
+	return list
+}
+
+// withFirstHost drops all hosts but the first, because net/url reads only one.
+func withFirstHost(rawURL string) string {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return rawURL
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	first, _, several := strings.Cut(authority, ",")
+	if !several {
+		return rawURL
+	}
+	return scheme + "://" + first + "/" + path
+}
+
+// hideURL keeps the reason and drops the URL from a parse error: it may hold a password.
+func hideURL(err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		return ue.Err
+	}
+	return err
+}

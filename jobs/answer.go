@@ -1,0 +1,49 @@
+package jobs
+
+import (
+	"strconv"
+)
+
+// text reads one value of a script's answer.
+func text(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return ""
+}
+
+func texts(v any) []string {
+	list, _ := v.([]any)
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = text(e)
+	}
+	return out
+}
+
+// whole reads a number that Redis may show as an integer or in floating point.
+func whole(s string) int64 {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return n
+	}
+	f, _ := strconv.ParseFloat(s, 64)
+	return int64(f)
+}
+
+// An entry is one job of a stream as scripts return it.
+type entry struct{ id, envelope, key string }
+
+func entries(list []any) []entry {
+	out := make([]entry, 0, len(list))
+	for _, e := range list {
+		if f := texts(e); len(f) == 3 {
+			out = append(out, entry{f[0], f[1], f[2]})
+		}
+	}
+	return out
+}

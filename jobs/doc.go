@@ -1,0 +1,64 @@
+// Package jobs is the broker between agents: queues that any worker takes from, an inbox for every agent,
+// and a broadcast that every agent reads, all on Redis Streams.
+//
+//	broker, _ := jobs.New(jobs.Config{Redis: client})
+//	go broker.Run(ctx)
+//	worker, _ := broker.Join(ctx, jobs.WorkerConfig{
+//		Name:   "lobby-1",
+//		Queues: map[string]jobs.QueueConfig{"chat": {Handler: handler, Concurrency: 32}},
+//	})
+//	go worker.Run(ctx)
+//	receipt, err := broker.DoEnqueue(ctx, "chat", jobs.Job{Key: "room-7", Message: m})
+//
+// # Guarantees
+//
+// A confirmed job is handled at least once, as far as Redis keeps what it confirmed (appendonly always:
+// all of it; everysec: up to about a second may be lost with the power). Enqueueing is exactly once: a
+// batch whose reply was lost is sent again under the same number and stored only once. Handling can
+// repeat, after a crash for instance: Job.ID stays the same through retries and forwards.
+//
+// Jobs of one Key run one at a time, in the order in which their enqueueing was confirmed, through
+// retries and crashes; any worker may run them. A handler that lost its lease cannot end its job
+// any more.
+//
+// An inbox exists from Join until another agent has emptied it after its owner died or left; sending to
+// one that does not exist fails with ErrNoAgent and stores nothing. A broadcast reaches every agent that
+// is alive, in order, also across reconnects; an agent that fell behind what Redis keeps is told.
+//
+// # Slowness
+//
+// Enqueue, SendTo and Broadcast never wait for Redis. Each destination has a lane: a bounded buffer and at
+// most one batch on the wire. While Redis does not answer, the lane tries the same batch again and fills
+// up; what finds it full is refused, and certainly not stored. A queue that holds Config.MaxLen jobs
+// refuses more.
+//
+// # Closing
+//
+// Broker.Run ends by flushing what its lanes hold, for a bounded time. Worker.Drain stops reading,
+// finishes what runs, gives back what has not started, and hands the inbox over, all at once and not
+// after a lease.
+//
+// # Keys
+//
+// Everything in braces is a Cluster hash tag: a script touches keys of one tag only.
+//
+//	T = {m:q:<queue>:<part>}   A = {m:a:<incarnation>}   B = {m:bc}   R = {m:agents}
+//	T:s0            STREAM  jobs, group "g", fields e=<envelope> [k=<key>]; what is in it is not done
+//	T:k:<key>       LIST    mailbox: id of the key's active job (!id while it waits for a retry), then waiting envelopes
+//	T:d, T:j        ZSET due ms -> member, HASH member -> <key length>:<key><envelope>: jobs to be retried
+//	T:meta          HASH    blocked: how many jobs wait in mailboxes
+//	T:dead          STREAM  dead letters: e, id, key, reason, error; capped
+//	*:pr:<producer> STRING  number of the last batch of a producer's lane and what became of it; 1 h
+//	*:u:<once>      STRING  idempotency mark: the id of the job that was stored first; Job.OnceFor
+//	A:s0            STREAM  inbox, field e; only its owner or its reaper reads it; handled means deleted
+//	A:o             STRING  1: open, 0: its owner is dead, nothing is accepted
+//	A:r             STRING  lock of the one who empties or reopens the inbox
+//	{m:a}:dead      STREAM  dead letters of inboxes
+//	B:s, B:n        STREAM  broadcasts e or control messages c, each with its number n; counter of n
+//	R, R:dead       ZSET    incarnation -> expiry, incarnation -> when it was declared dead (Redis time, ms)
+//	R:i             HASH    incarnation -> name, queues, since
+//
+// # Testing
+//
+// Everything works on the embedded server of internal/redisx as well, except for surviving its process.
+package jobs

@@ -1,0 +1,77 @@
+package jobs
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+)
+
+// envelopeVersion is the first byte of a stored job. A reader refuses versions it does not know.
+const envelopeVersion = 1
+
+var errEnvelope = errors.New("jobs: malformed envelope")
+
+// appendEnvelope appends j in its stored form: the version, then id and key (each a uvarint length and
+// its bytes), attempt, hops, created and deadline (uvarints, milliseconds), then the message.
+func appendEnvelope(dst []byte, j *Job) []byte {
+	dst = append(dst, envelopeVersion)
+	for _, s := range [...]string{j.ID, j.Key} {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+		dst = append(dst, s...)
+	}
+	for _, n := range [...]uint64{uint64(j.Attempt), uint64(j.Hops), millis(j.Created), millis(j.Deadline)} {
+		dst = binary.AppendUvarint(dst, n)
+	}
+	return j.Message.AppendBinary(dst)
+}
+
+// parseEnvelope reads what appendEnvelope wrote. The message shares data's memory.
+func parseEnvelope(data []byte) (Job, error) {
+	if len(data) == 0 || data[0] != envelopeVersion {
+		return Job{}, errEnvelope
+	}
+	rest := data[1:]
+	var text [2]string
+	for i := range text {
+		n, size := binary.Uvarint(rest)
+		if size <= 0 || n > uint64(len(rest)-size) {
+			return Job{}, errEnvelope
+		}
+		text[i] = string(rest[size : size+int(n)])
+		rest = rest[size+int(n):]
+	}
+	var number [4]uint64
+	for i := range number {
+		n, size := binary.Uvarint(rest)
+		if size <= 0 || n > 1<<53 {
+			return Job{}, errEnvelope
+		}
+		number[i] = n
+		rest = rest[size:]
+	}
+	m, err := message.ParseBinary(rest)
+	if err != nil {
+		return Job{}, errEnvelope
+	}
+	return Job{
+		ID: text[0], Key: text[1], Message: m,
+		Attempt: int(number[0]), Hops: int(number[1]), Created: instant(number[2]), Deadline: instant(number[3]),
+	}, nil
+}
+
+// millis gives 0 for the zero time, which is not its Unix time.
+func millis(t time.Time) uint64 {
+	if t.IsZero() || t.UnixMilli() < 0 {
+		return 0
+	}
+	return uint64(t.UnixMilli())
+}
+
+func instant(ms uint64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms)).UTC()
+}

@@ -1,0 +1,31 @@
+package jobs
+
+import (
+	"context"
+	"time"
+)
+
+// Info is what a handler may want to know about the job it runs, beside the message.
+type Info struct {
+	ID       string
+	Attempt  int    // 1 for the first
+	Hops     int    // how often it was passed on
+	Queue    string // empty for inboxes and broadcasts
+	Key      string
+	Created  time.Time
+	Deadline time.Time
+}
+
+type infoKey struct{}
+
+// InfoFrom gives the job of a handler's context.
+func InfoFrom(ctx context.Context) (Info, bool) {
+	info, ok := ctx.Value(infoKey{}).(Info)
+	return info, ok
+}
+
+func withInfo(ctx context.Context, queue string, j *Job) context.Context {
+	return context.WithValue(ctx, infoKey{}, Info{
+		ID: j.ID, Attempt: j.Attempt + 1, Hops: j.Hops, Queue: queue, Key: j.Key, Created: j.Created, Deadline: j.Deadline,
+	})
+}

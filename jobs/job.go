@@ -1,0 +1,53 @@
+package jobs
+
+import (
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+)
+
+// Job is one piece of work: a message and what the broker needs to know about it.
+type Job struct {
+	ID       string           // the same through retries and forwards; empty: the broker makes a time-ordered random one
+	Key      string           // jobs of one key run one at a time, in order of confirmed enqueueing; empty: unordered
+	Once     string           // idempotency key; empty: none. Not stored with the job
+	OnceFor  time.Duration    // how long Once is remembered; 0 means 10 min
+	Deadline time.Time        // a job that has not started by then is dropped; zero: none
+	Message  *message.Message // what the handler gets
+
+	Attempt int       // failed attempts so far; set by the broker
+	Hops    int       // how often an agent has passed it on; without Once a job with Hops is stored once per destination and ID
+	Created time.Time // set by the broker when zero
+}
+
+// Receipt is what an accepted job got.
+type Receipt struct {
+	ID        string // of the job that is stored: with Duplicate, of the one that was stored first
+	Duplicate bool   // a job with this Once was stored before; this one was not
+}
+
+// onceFor is how long an idempotency key is remembered unless the job says otherwise.
+const onceFor = 10 * time.Minute
+
+// maxEnvelope bounds a job in its stored form.
+const maxEnvelope = 256 << 10
+
+// NewIncarnation makes a name for one start of an agent: 16 hexadecimal digits.
+func NewIncarnation() string {
+	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, rand.Uint64()))
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+
+// newID makes 26 characters that sort by time: 48 bits of milliseconds, 80 random ones.
+func newID(now time.Time) string {
+	var b [18]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	binary.BigEndian.PutUint16(b[6:8], uint16(rand.Uint32()))
+	binary.BigEndian.PutUint64(b[8:16], rand.Uint64())
+	return idEncoding.EncodeToString(b[:16])
+}

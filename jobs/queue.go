@@ -1,0 +1,157 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+)
+
+// A queue is this agent's work on one queue: goroutines that run handlers, and a shard for each partition
+// that keeps them supplied.
+type queue struct {
+	w      *Worker
+	name   string
+	cfg    QueueConfig
+	ready  chan *task
+	shards []*shard
+	mean   atomic.Int64 // how long handlers take, ns, a moving average
+}
+
+// cheap is how long handlers may take on average for jobs to be fetched ahead.
+const cheap = 5 * time.Millisecond
+
+// A task is a job that this worker holds.
+type task struct {
+	shard *shard
+	entry
+	job    Job
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	// What is to become of it, once decided.
+	verdict verdict
+	delay   time.Duration
+	reason  string
+	err     error
+}
+
+type verdict uint8
+
+const (
+	done verdict = iota
+	retry
+	dead
+	giveBack
+)
+
+func newQueue(w *Worker, name string, cfg QueueConfig) *queue {
+	q := &queue{w: w, name: name, cfg: cfg}
+	q.mean.Store(int64(2 * cheap)) // until it is known nothing is fetched ahead
+	q.ready = make(chan *task, cfg.Concurrency+cfg.Prefetch+maxBatch)
+	for part := range w.b.cfg.Partitions {
+		q.shards = append(q.shards, newShard(q, w.b.keys.queue(name, part)))
+	}
+	return q
+}
+
+// prefetch is how many jobs to hold beyond those that run.
+func (q *queue) prefetch() int {
+	if time.Duration(q.mean.Load()) > cheap {
+		return 0
+	}
+	return q.cfg.Prefetch
+}
+
+// work runs jobs until there are no more.
+func (q *queue) work() {
+	for t := range q.ready {
+		if q.w.halted() {
+			t.verdict = giveBack
+			t.shard.settle(t)
+			continue
+		}
+		q.perform(t)
+	}
+}
+
+// giveBackUnstarted competes with the busy goroutines of work for what is left.
+func (q *queue) giveBackUnstarted() {
+	for t := range q.ready {
+		t.verdict = giveBack
+		t.shard.settle(t)
+	}
+}
+
+func (q *queue) perform(t *task) {
+	defer t.cancel(nil)
+	if t.ctx.Err() != nil && t.lost() {
+		t.shard.drop(t)
+		return
+	}
+	var err error
+	metrics := q.w.b.cfg.Metrics
+	t.job, err = parseEnvelope([]byte(t.envelope))
+	switch {
+	case err != nil:
+		t.verdict, t.reason, t.err = dead, "malformed", err
+		t.shard.settle(t)
+		return
+	case !t.job.Deadline.IsZero() && time.Now().After(t.job.Deadline):
+		metrics.Count("expired", q.name, 1)
+		t.shard.settle(t)
+		return
+	}
+	start := time.Now()
+	metrics.Time("wait", q.name, start.Sub(t.job.Created))
+	ctx := withInfo(t.ctx, q.name, &t.job)
+	err = q.w.call(ctx, q.cfg.Handler, t.job.Message)
+	if _, ok := err.(*message.Pending); ok {
+		err = q.await(t, err)
+	}
+	took := time.Since(start)
+	metrics.Time("run", q.name, took)
+	mean := q.mean.Load()
+	q.mean.Store(mean + (int64(took)-mean)/16) // two at once lose a sample: no harm
+	q.judge(t, err)
+}
+
+// await waits for a handler's work to end. It occupies a slot until then, as a handler does that waits.
+func (q *queue) await(t *task, pending error) error {
+	settled := make(chan error, 1)
+	message.Settle(pending, func(_ message.Result, err error) { settled <- err })
+	select {
+	case err := <-settled:
+		return err
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
+	}
+}
+
+func (q *queue) judge(t *task, err error) {
+	switch {
+	case t.lost():
+		t.shard.drop(t)
+		return
+	case err == nil:
+	case t.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, errStopping)):
+		t.verdict = giveBack
+	default:
+		t.err = err
+		t.delay, t.reason = q.w.b.failed(&t.job, err)
+		t.verdict = retry
+		if t.reason != "" {
+			t.verdict = dead
+		}
+		q.w.b.cfg.Metrics.Count("failed", q.name, 1)
+		q.w.b.cfg.Logger.Warn("a job failed", "queue", q.name, "job", t.job.ID, "type", t.job.Message.Type,
+			"attempt", t.job.Attempt+1, "dead", t.reason, "error", fmt.Sprint(err))
+	}
+	t.shard.settle(t)
+}
+
+// lost says that another worker has the job.
+func (t *task) lost() bool { return errors.Is(context.Cause(t.ctx), errLeaseLost) }

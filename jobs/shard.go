@@ -1,0 +1,296 @@
+package jobs
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A shard is one partition of a queue, as this worker sees it: it reads jobs, holds them until Redis has
+// confirmed what became of them, and renews their leases meanwhile.
+type shard struct {
+	q      *queue
+	b      *Broker
+	tag    string
+	stream string
+
+	freed   chan struct{} // a job was let go
+	decided chan struct{} // a verdict waits
+	sooner  chan struct{} // nextDue came nearer
+	closing chan struct{} // no verdict will follow
+
+	mu       sync.Mutex
+	held     map[string]*task // by entry id
+	verdicts []*task
+	nextDue  time.Time // when a retry is due, as far as this worker knows
+
+	// Of the reading goroutine.
+	unsure      bool      // a reply was lost: Redis may believe that we hold more than we do
+	nextReclaim time.Time // when to look for jobs of crashed workers
+}
+
+func newShard(q *queue, tag string) *shard {
+	return &shard{
+		q: q, b: q.w.b, tag: tag, stream: tag + ":s0", held: make(map[string]*task),
+		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), closing: make(chan struct{}),
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// createGroup starts at 0 and not at the end: done jobs are deleted, so all that is in the stream is work.
+func (s *shard) createGroup(ctx context.Context) error {
+	err := s.b.redis.XGroupCreateMkStream(ctx, s.stream, "g", "0").Err()
+	if err != nil && strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		return nil
+	}
+	return err
+}
+
+// room is how many more jobs this shard may hold; few are not worth a read while others are ready.
+func (s *shard) room() int {
+	parts := len(s.q.shards)
+	prefetch := s.q.prefetch() / parts
+	limit := max(1, (s.q.cfg.Concurrency+parts-1)/parts) + prefetch
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if free := limit - len(s.held); free > prefetch/4 {
+		return free
+	}
+	return 0
+}
+
+// read takes jobs until the worker stops: first those of crashed workers, then new ones. ctx does not end
+// with the worker: a blocked read is waited for, since it may still deliver.
+func (s *shard) read(ctx context.Context) {
+	every := s.b.cfg.Lease / 3
+	s.nextReclaim = time.Now().Add(rand.N(every))
+	var delay time.Duration
+	for !s.q.w.halted() {
+		free := s.room()
+		if free == 0 {
+			select {
+			case <-s.freed:
+			case <-s.q.w.stop:
+			}
+			continue
+		}
+		if err := s.readOnce(ctx, min(free, maxBatch)); err == nil {
+			delay = 0
+			continue
+		} else {
+			s.recover(ctx, err)
+		}
+		delay = min(max(2*delay, 20*time.Millisecond), 500*time.Millisecond)
+		s.q.w.until(ctx, delay/2+rand.N(delay))
+	}
+}
+
+// recover prepares for the next read after an error.
+func (s *shard) recover(ctx context.Context, err error) {
+	if isNoGroup(err) {
+		s.b.cfg.Metrics.Count("nogroup", s.q.name, 1)
+		_ = s.createGroup(ctx) // if it fails the next read does too
+		return
+	}
+	s.unsure = true
+	s.nextReclaim = time.Now().Add(s.b.cfg.Lease/2 + rand.N(s.b.cfg.Lease/4)) // the living get the time to renew first
+	s.b.trouble(ctx, err)
+	s.b.cfg.Metrics.Count("error", s.q.name, 1)
+	s.b.cfg.Logger.Warn("reading jobs failed", "queue", s.q.name, "error", err)
+}
+
+func (s *shard) readOnce(ctx context.Context, free int) error {
+	if s.unsure {
+		if err := s.resync(ctx); err != nil {
+			return err
+		}
+		s.unsure = false
+		return nil
+	}
+	if now := time.Now(); !now.Before(s.nextReclaim) {
+		if err := s.reclaim(ctx, free); err != nil {
+			return err
+		}
+		every := s.b.cfg.Lease / 3
+		s.nextReclaim = now.Add(every - every/8 + rand.N(every/4))
+		return nil
+	}
+	streams, err := s.b.redis.Blocking.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: "g", Consumer: s.q.w.me, Streams: []string{s.stream, ">"}, Count: int64(free),
+		Block: min(s.b.cfg.Block, s.b.cfg.Lease/3),
+	}).Result()
+	if err == redis.Nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, st := range streams {
+		for _, m := range st.Messages {
+			e := entry{id: m.ID}
+			e.envelope, _ = m.Values["e"].(string)
+			e.key, _ = m.Values["k"].(string)
+			s.hold(e, nil)
+		}
+	}
+	return nil
+}
+
+// ids snapshots what this worker holds.
+func (s *shard) ids() map[string]struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := make(map[string]struct{}, len(s.held))
+	for id := range s.held {
+		ids[id] = struct{}{}
+	}
+	return ids
+}
+
+// hold takes an entry unless it is held, or was when before was made.
+func (s *shard) hold(e entry, before map[string]struct{}) bool {
+	if _, ok := before[e.id]; ok {
+		return false
+	}
+	t := &task{shard: s, entry: e}
+	s.mu.Lock()
+	if _, ok := s.held[e.id]; ok {
+		s.mu.Unlock()
+		return false
+	}
+	t.ctx, t.cancel = context.WithCancelCause(s.q.w.handlers)
+	s.held[e.id] = t
+	s.mu.Unlock()
+	s.q.ready <- t
+	return true
+}
+
+// resync takes the jobs that Redis has given us in a reply that was lost. Held ones are told from them by
+// a snapshot from before the question: a job that is acknowledged while it is answered is not taken again.
+func (s *shard) resync(ctx context.Context) error {
+	for start := "-"; ; {
+		before := s.ids()
+		list, err := s.eval(ctx, resyncScript, []string{s.stream}, s.q.w.me, start, maxBatch)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries(list[1:]) {
+			if s.hold(e, before) {
+				s.b.cfg.Metrics.Count("resynced", s.q.name, 1)
+			}
+		}
+		last := text(list[0])
+		if last == "" {
+			return nil
+		}
+		start = "(" + last
+	}
+}
+
+// reclaim takes over jobs of workers that crashed or stalled.
+func (s *shard) reclaim(ctx context.Context, free int) error {
+	before := s.ids()
+	list, err := s.eval(ctx, reclaimScript, []string{s.stream, s.tag + ":dead"}, s.q.w.me, s.tag,
+		s.b.cfg.Lease.Milliseconds(), free, s.b.cfg.MaxDeliveries, s.b.cfg.DeadKeep)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries(list[1:]) {
+		if s.hold(e, before) {
+			s.b.cfg.Metrics.Count("reclaimed", s.q.name, 1)
+		}
+	}
+	if n := whole(text(list[0])); n > 0 {
+		s.b.cfg.Metrics.Count("dead", s.q.name, int(n))
+		s.b.cfg.Logger.Error("jobs became dead letters: too many workers died or stalled over them", "queue", s.q.name, "jobs", n)
+	}
+	return nil
+}
+
+// keep renews the leases of what is held and makes retries ready when they are due, until ctx ends.
+func (s *shard) keep(ctx context.Context) {
+	renew, promote := time.NewTimer(s.b.cfg.Lease/3), time.NewTimer(0)
+	defer renew.Stop()
+	defer promote.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-renew.C:
+			if err := s.renew(ctx); err != nil && !isNoGroup(err) {
+				s.b.trouble(ctx, err)
+				renew.Reset(min(s.b.cfg.Lease/6, 200*time.Millisecond))
+			} else {
+				renew.Reset(s.b.cfg.Lease / 3)
+			}
+		case <-s.sooner:
+			s.mu.Lock()
+			promote.Reset(time.Until(s.nextDue))
+			s.mu.Unlock()
+		case <-promote.C:
+			promote.Reset(s.promote(ctx))
+		}
+	}
+}
+
+// unknownRetries is how often to look for retries that a worker left behind that has crashed since. The one
+// that failed a job knows when it is due.
+const unknownRetries = time.Second
+
+// promote makes due retries ready and says when to come again.
+func (s *shard) promote(ctx context.Context) time.Duration {
+	s.mu.Lock()
+	s.nextDue = time.Time{}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	ms, err := s.b.redis.Eval(ctx, promoteScript, []string{s.stream, s.tag + ":d", s.tag + ":j"}, s.tag, 200).Int64()
+	wait := unknownRetries/2 + rand.N(unknownRetries)
+	if err == nil && ms >= 0 {
+		wait = min(wait, time.Duration(ms)*time.Millisecond)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.nextDue.IsZero() {
+		wait = min(wait, time.Until(s.nextDue))
+	}
+	return max(wait, time.Millisecond)
+}
+
+// renew prolongs the leases of what is held; of what another worker has taken it ends the handlers.
+func (s *shard) renew(ctx context.Context) error {
+	ids := slices.Collect(maps.Keys(s.ids()))
+	for chunk := range slices.Chunk(ids, maxBatch) {
+		args := make([]any, 0, len(chunk)+1)
+		args = append(args, s.q.w.me)
+		for _, id := range chunk {
+			args = append(args, id)
+		}
+		lost, err := s.eval(ctx, renewScript, []string{s.stream}, args...)
+		if err != nil {
+			return err
+		}
+		for _, id := range texts(lost) {
+			s.mu.Lock()
+			t := s.held[id]
+			s.mu.Unlock()
+			if t != nil {
+				s.b.cfg.Metrics.Count("lost", s.q.name, 1)
+				t.cancel(errLeaseLost)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,22 @@
+// Package middleware holds the middleware that most agents want around their handlers:
+//
+//	chain := message.Chain(
+//		middleware.Log(logger),
+//		middleware.Recover(report),
+//		limit.Middleware,
+//		middleware.Timeout(5*time.Second),
+//	)
+//	agent.Handle("GameAction", chain(handler))
+//
+// The first of a chain is the outermost. Log stands before Recover, so that it sees a panic as the error
+// that Recover makes of it. All of them work on messages from clients and on jobs.
+//
+// # Work that goes on
+//
+// A handler may return a *message.Pending. The middleware here that needs the outcome (Log, Timeout) waits
+// for it without a goroutine and hands on a Pending of its own; Recover and RateLimit end with Handle.
+//
+// # Concurrency
+//
+// All are safe for concurrent use, keep the order in which they are called, and start no goroutine.
+package middleware

@@ -1,0 +1,64 @@
+-- publish appends posts to one history, each exactly once, and says which agents must be told.
+-- KEYS 1 :h, 2 :l, 3 :at, 4 :mem, then one :o:<mark> for each post
+-- ARGV 1 entries to keep (0: none), 2 milliseconds to keep them, 3 the epoch if the history begins now,
+--      4 "1" to check membership of authors, then three for each post: life of its mark in ms, author
+--      ("" is not checked), body
+-- returns {holders}, then {status, seq, epoch, body} for each post; status 0 stored, 1 stored before (body
+--      is what was stored, "" if it is no longer kept), 2 the author is not a member (nothing was written)
+-- A mark, its sequence number and its entry are written together or not at all.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local keep, keepfor = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local head = redis.call('HMGET', KEYS[1], 'seq', 'epoch')
+local seq, epoch = tonumber(head[1] or '0'), head[2]
+if not epoch then
+  seq, epoch = 0, ARGV[3]
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'seq', '0', 'epoch', epoch)
+end
+
+local function before(mark)
+  local at = redis.call('GET', mark)
+  if not at then return nil end
+  local first, life = string.match(at, '^(%d+) (.*)$')
+  local body = ''
+  if life == epoch then
+    local kept = redis.call('XRANGE', KEYS[2], first .. '-0', first .. '-0')
+    if kept[1] then body = kept[1][2][4] end
+  end
+  return {1, tonumber(first), life, body}
+end
+
+local reply, stored = {{}}, 0
+for i = 5, #KEYS do
+  local arg = 5 + (i - 5) * 3
+  local author = ARGV[arg + 1]
+  local answer
+  if ARGV[4] == '1' and author ~= '' and redis.call('HEXISTS', KEYS[4], author) == 0 then
+    answer = before(KEYS[i]) or {2, 0, '', ''}
+  else
+    local id = string.format('%.0f', seq + 1)
+    if redis.call('SET', KEYS[i], id .. ' ' .. epoch, 'NX', 'PX', ARGV[arg]) then
+      seq, stored = seq + 1, stored + 1
+      if keep > 0 then
+        redis.call('XADD', KEYS[2], id .. '-0', 't', string.format('%.0f', now), 'b', ARGV[arg + 2])
+      end
+      answer = {0, seq, epoch, ''}
+    else
+      answer = before(KEYS[i])
+    end
+  end
+  reply[#reply + 1] = answer
+end
+
+if stored > 0 then
+  redis.call('HSET', KEYS[1], 'seq', string.format('%.0f', seq))
+  if keep > 0 then
+    redis.call('XTRIM', KEYS[2], 'MAXLEN', keep)
+    trim(KEYS[2], now - keepfor)
+    redis.call('PEXPIRE', KEYS[2], ARGV[2])
+  end
+end
+reply[1] = holders(KEYS[3], now)
+return reply
