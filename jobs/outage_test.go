@@ -253,5 +253,7 @@ func TestOutOfMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "all are done", func() bool { return got.distinct() >= 20 })
-	eventually(t, "nothing is left", func() bool { return c.XLen(ctx, "{m:q:q:0}:s0").Val() == 0 && c.Exists(ctx, "{m:q:q:0}:k:k").Val() == 0 })
+	eventually(t, "nothing is left", func() bool {
+		return c.XLen(ctx, "{m:q:q:0}:s0").Val() == 0 && c.Exists(ctx, "{m:q:q:0}:k:k").Val() == 0
+	})
 }
