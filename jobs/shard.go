@@ -105,7 +105,7 @@ func (s *shard) recover(ctx context.Context, err error) {
 		return
 	}
 	s.unsure = true
-	s.nextReclaim = time.Now().Add(s.b.cfg.Lease/2 + rand.N(s.b.cfg.Lease/4)) // the living get the time to renew first
+	s.nextReclaim = time.Now().Add(s.b.cfg.Lease/2 + redialPause + rand.N(s.b.cfg.Lease/4)) // the living get the time to renew first
 	s.b.trouble(ctx, err)
 	s.b.cfg.Metrics.Count("error", s.q.name, 1)
 	s.b.cfg.Logger.Warn("reading jobs failed", "queue", s.q.name, "error", err)

@@ -85,18 +85,22 @@ type Worker struct {
 	stop     chan struct{} // closed: read nothing more
 	ended    chan struct{} // closed: Run has ended
 	cancel   context.CancelCauseFunc
-	handlers context.Context // of all handlers
+	handlers context.Context // of all handlers; ends after Run's when Drain lets them finish
 }
 
 // settleTimeout bounds how long a stopping worker tries to tell Redis what it has done.
 const settleTimeout = 5 * time.Second
 
 // Join registers this agent, opens its inbox and remembers where the broadcasts stand. A Broker joins
-// once. Unless Run follows within Config.AgentTTL the others take the agent for dead.
-func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
+// once, unless Join fails. Unless Run follows within Config.AgentTTL the others take the agent for dead.
+func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (_ *Worker, err error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
+	if b.joined.Swap(true) {
+		return nil, errors.New("jobs: Join was called twice")
+	}
+	defer func() { b.joined.Store(err == nil) }()
 	w := &Worker{b: b, cfg: cfg, me: b.cfg.Incarnation, stop: make(chan struct{}), ended: make(chan struct{})}
 	w.handlers, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	for _, name := range slices.Sorted(maps.Keys(cfg.Queues)) {
@@ -214,7 +218,8 @@ func (w *Worker) halted() bool {
 }
 
 // Drain stops reading, lets running handlers finish, gives back what has not started, and hands the inbox
-// to the other agents. When ctx ends first, handlers are cancelled. It waits for Run to end.
+// to the other agents. When ctx ends first, handlers are cancelled. It waits for Run to end, which must have
+// been called.
 func (w *Worker) Drain(ctx context.Context) error {
 	w.halt()
 	select {
