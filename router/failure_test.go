@@ -239,7 +239,8 @@ func TestRedisRestarts(t *testing.T) {
 // numbers still reaches everybody, under a new epoch.
 func TestRedisLosesItsTail(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *mesh) {
-		a, b := m.agent("a"), m.agent("b")
+		// No renewal of a lease helps.
+		a, b := m.agent("a", lease(time.Hour)), m.agent("b", lease(time.Hour))
 		bobA, bobB := m.client(a, "bob").bind(), m.client(b, "bob").bind()
 		var before message.Result
 		for i := range 10 {
