@@ -164,11 +164,11 @@ func (a *Agent) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return a.bind()
+	return a.bind(ctx)
 }
 
 // bind opens the sockets.
-func (a *Agent) bind() (err error) {
+func (a *Agent) bind(ctx context.Context) (err error) {
 	if len(a.cfg.ZeroMQ) > 0 {
 		a.dealers, err = zeromq.NewRouter(zeromq.RouterConfig{
 			Name: a.cfg.Name, Bind: a.cfg.ZeroMQ, MaxMessage: int64(a.cfg.MaxMessage), Window: a.cfg.Window,
@@ -191,7 +191,7 @@ func (a *Agent) bind() (err error) {
 	if err != nil {
 		return err
 	}
-	if a.web, err = net.Listen("tcp", a.cfg.HTTP); err != nil {
+	if a.web, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP); err != nil {
 		return fmt.Errorf("agents: HTTP cannot listen: %w", err)
 	}
 	a.http = websocket.NewServer(a.cfg.HTTP, a.pages())
@@ -231,7 +231,7 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 		a.checkers = append(a.checkers, check)
 		events := a.dealers.Events().Subscribe(live, a.zeromqEvent, a.eventFailed, nil)
 		messages := receive(live, a, a.dealers.Messages(), check, a.arrivedZeroMQ)
-		parts.Go(func() error { return errors.Join(a.dealers.Run(live), ended(messages, events)) })
+		parts.Go(func() error { defer ended(messages, events); return a.dealers.Run(live) })
 	}
 	if a.bridge != nil {
 		check, err := a.newChecker()
@@ -241,7 +241,7 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 		a.checkers = append(a.checkers, check)
 		events := a.bridge.Events().Subscribe(live, a.websocketEvent(live), a.eventFailed, nil)
 		messages := receive(live, a, a.bridge.Messages(), check, a.arrivedWebSocket(live))
-		parts.Go(func() error { return errors.Join(a.bridge.Run(live), ended(messages, events)) })
+		parts.Go(func() error { defer ended(messages, events); return a.bridge.Run(live) })
 		parts.Go(func() error {
 			if err := a.http.Serve(a.web); !errors.Is(err, http.ErrServerClosed) {
 				return err
@@ -253,11 +253,10 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 }
 
 // ended waits until the goroutines of subscriptions have ended.
-func ended(subs ...*observables.Subscription) error {
+func ended(subs ...*observables.Subscription) {
 	for _, s := range subs {
 		<-s.Done()
 	}
-	return nil
 }
 
 func (a *Agent) eventFailed(err error) {

@@ -163,7 +163,7 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 	err := a.authorise(r)
 	if err == nil {
 		if a.messages.Subscribers() > 0 {
-			a.messages.OnNext(m)
+			_ = a.messages.Publish(ctx, m) // fails only when ctx ends, and then the handler does too
 		}
 		err = a.handler.Handle(ctx, m)
 	}

@@ -36,7 +36,7 @@ func (d *dealer) Send(body []byte) error {
 	return d.Peer.Send(body)
 }
 
-func (d *dealer) Close(closeCode, string) { d.Peer.CloseAfterFlush(flushWithin) }
+func (d *dealer) Close(closeCode, string) { d.CloseAfterFlush(flushWithin) }
 
 // arrivedZeroMQ makes an arrival of what a ZeroMQ peer sent: one frame is an envelope, three of the right
 // kind are a message to relay or an envelope in that form.
