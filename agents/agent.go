@@ -322,7 +322,7 @@ func (a *Agent) announce() {
 	if a.cfg.Ready == nil {
 		return
 	}
-	where := Addresses{Redis: "redis"}
+	where := Addresses{Redis: redisx.Redacted(a.cfg.Redis)}
 	if a.embedded != nil {
 		where.Redis = a.embedded.URL()
 	}

@@ -82,6 +82,6 @@ func (a *Agent) zeromqEvent(e zeromq.Event) {
 	case zeromq.PeerDown:
 		a.gone(a.dealerClient(e.Peer))
 	case zeromq.Refused:
-		a.log.Warn("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason)
+		a.log.Debug("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason) // strangers must not fill the log
 	}
 }

@@ -116,6 +116,20 @@ func safeOptions() *redis.UniversalOptions {
 	}
 }
 
+// Redacted is a URL that may be shown: without user and password.
+func Redacted(rawURL string) string {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return ""
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:]
+	}
+	path, _, _ = strings.Cut(path, "?")
+	return strings.TrimSuffix(scheme+"://"+authority+"/"+path, "/")
+}
+
 // hosts lists the host:port pairs of a URL that may name several.
 func hosts(rawURL string) []string {
 	_, rest, ok := strings.Cut(rawURL, "://")
