@@ -70,11 +70,12 @@ func (l *life) keep(ctx context.Context) {
 		}
 		if err != nil {
 			l.mu.Lock()
+			first := !l.since.IsZero()
 			l.since = time.Time{}
 			l.mu.Unlock()
-			if ctx.Err() == nil && err != errBeingReaped {
-				b.trouble(ctx, err)
-				b.cfg.Logger.Warn("renewing the registration failed", "error", err)
+			b.trouble(ctx, err)
+			if first {
+				b.cfg.Logger.Warn("renewing the registration failed; it is tried again", "error", err)
 			}
 			wait = min(wait, 100*time.Millisecond)
 		}
@@ -110,7 +111,9 @@ func (l *life) rejoined(ctx context.Context) {
 	l.w.inbox.reopened()
 	l.w.announce(ctx)
 	if l.w.cfg.Rejoined != nil {
-		l.callers.Go(func() { l.w.cfg.Rejoined(l.w.handlers) }) // beats go on meanwhile
+		l.callers.Go(func() { // beats go on meanwhile
+			_ = l.w.guard(func() error { l.w.cfg.Rejoined(l.w.handlers); return nil }) // a panic was logged
+		})
 	}
 }
 

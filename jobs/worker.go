@@ -246,16 +246,21 @@ func (w *Worker) until(ctx context.Context, d time.Duration) bool {
 }
 
 // call runs a handler and turns its panic into an error.
-func (w *Worker) call(ctx context.Context, h message.Handler, m *message.Message) (err error) {
+func (w *Worker) call(ctx context.Context, h message.Handler, m *message.Message) error {
+	return w.guard(func() error { return h.Handle(ctx, m) })
+}
+
+// guard runs what the user gave us and turns its panic into an error: a job that makes one agent panic must
+// not go round and end them all.
+func (w *Worker) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p := &panicError{v, debug.Stack()}
-			w.b.cfg.Logger.Error("a job's handler panicked", "panic", fmt.Sprint(v), "stack", string(p.stack))
+			w.b.cfg.Logger.Error("a handler of jobs panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			w.b.cfg.Metrics.Count("panic", "", 1)
-			err = p
+			err = fmt.Errorf("jobs: panic: %v", v)
 		}
 	}()
-	return h.Handle(ctx, m)
+	return f()
 }
 
 // failed says what becomes of a job whose handler returned err: how long to wait for the next attempt, or
