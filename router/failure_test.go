@@ -48,6 +48,20 @@ func TestBadCarrier(t *testing.T) {
 	})
 }
 
+// TestLostTail loses every job: renewing the lease shows what is missing.
+func TestLostTail(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *mesh) {
+		m.drop = 100
+		a, b := m.agent("a"), m.agent("b", lease(300*time.Millisecond))
+		bob := m.client(b, "bob").bind()
+		for i := range 5 {
+			a.mustPublish(chat(inbox("bob"), "", "", fmt.Sprint(i)))
+		}
+		a.mustPublish(chat(global, "ann", "", "to all"))
+		bob.wait("all", func(got []envelope) bool { return len(got) == 6 })
+	})
+}
+
 func TestDeadAgent(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *mesh) {
 		a, b, c := m.agent("a"), m.agent("b"), m.agent("c", lease(500*time.Millisecond))
