@@ -2,11 +2,14 @@ package agents
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/jobs"
 	"github.com/agentmesh/agentmesh/middleware/session"
 	"github.com/agentmesh/agentmesh/observables"
+	"github.com/agentmesh/agentmesh/router"
 )
 
 // arrival is one envelope as a socket delivered it.
@@ -186,6 +189,8 @@ func (a *Agent) authorise(r request) error {
 // answer tells the client what became of m: an Ack if it asked for one by giving an id, or an Error.
 func (a *Agent) answer(c *client, m *message.Message, result message.Result, err error) {
 	switch {
+	case errors.Is(err, router.ErrUnknown), errors.Is(err, jobs.ErrUnknown):
+		// Neither Ack nor Unavailable would be true: the client asks again with the same id.
 	case err != nil:
 		a.answerError(c, m.ID, a.public(err))
 	case m.ID != "":

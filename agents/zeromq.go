@@ -15,6 +15,7 @@ const (
 	closeGoingAway closeCode = 1001
 	closeSession   closeCode = 4401
 	closeIdle      closeCode = 4408
+	closeSlow      closeCode = 4413
 )
 
 // flushWithin is how long a connection that is being closed may take for what is queued.

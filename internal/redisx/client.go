@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -48,6 +49,10 @@ func connect(o *redis.UniversalOptions) redis.UniversalClient {
 	cluster.ClusterStateReloadInterval = 5 * time.Second // the default of a minute is a minute's outage after a failover
 	return redis.NewClusterClient(cluster)
 }
+
+// Silence stops the driver from writing to standard error by itself; every failure is an error of the
+// command too. It is for main: the driver has one logger for the whole process.
+func Silence() { logging.Disable() }
 
 // Close closes both pools.
 func (c *Client) Close() error {
