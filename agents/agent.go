@@ -49,6 +49,10 @@ type Agent struct {
 	http    *http.Server
 	web     net.Listener
 
+	modules    []Module
+	ready      int // modules that are set up
+	background []func(context.Context) error
+
 	dropped    atomic.Int64 // frames that were neither an envelope nor to be relayed
 	newClients sync.Mutex
 	clients    *registry
@@ -219,6 +223,12 @@ func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 		return nil
 	}
 	parts.Go(func() error { return a.sweep(live) })
+	for _, work := range a.background {
+		parts.Go(func() error { return work(live) })
+	}
+	if err := a.setUp(ctx); err != nil {
+		return err
+	}
 	return a.startSockets(live, parts)
 }
 
