@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -199,8 +198,21 @@ func (b *bed) cpu() (map[string]time.Duration, error) {
 // stop ends what start started, the agents before their Redis.
 func (b *bed) stop() error {
 	var errs []error
-	for _, p := range slices.Backward(b.processes) {
-		errs = append(errs, p.end())
+	var redis *process
+	for _, p := range b.processes {
+		if p.name == "redis" {
+			redis = p
+			continue
+		}
+		p.ask()
+	}
+	for _, p := range b.processes {
+		if p != redis {
+			errs = append(errs, p.end())
+		}
+	}
+	if redis != nil {
+		errs = append(errs, redis.end())
 	}
 	if b.redis != nil {
 		errs = append(errs, b.redis.Close())

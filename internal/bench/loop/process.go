@@ -52,9 +52,12 @@ func (p *process) ready() (endpoint string, err error) {
 	return "", fmt.Errorf("%s said %q, not where it listens", p.name, line)
 }
 
+// ask asks the process to end.
+func (p *process) ask() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
+
 // end ends the process in order, by force if that takes long.
 func (p *process) end() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	p.ask()
 	force := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
 	_, _ = io.Copy(io.Discard, p.out) // until it closes its output
 	err := p.cmd.Wait()
