@@ -16,7 +16,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start an agent with the chat page at http://127.0.0.1:8080 (needs only Go)
-	$(GO) run ./cmd/agentmesh serve --dev --zmq tcp://127.0.0.1:5555 --http 127.0.0.1:8080 --redis embedded
+	@$(GO) build -o bin/agentmesh ./cmd/agentmesh
+	@exec bin/agentmesh serve --dev --zmq tcp://127.0.0.1:5555 --http 127.0.0.1:8080 --redis embedded
 
 test: ## Install what the tests need (Debian, as root), then run them all with the race detector
 	@.ci/setup

@@ -107,6 +107,7 @@ func (a *Agent) stillOpen(c *client) bool {
 
 func (a *Agent) login(ctx context.Context, c *client, r request) {
 	defer c.link.Release(1)
+	_, again := c.identity()
 	c.bind(r.verdict)
 	if !a.settled(c, r) {
 		return
@@ -117,8 +118,10 @@ func (a *Agent) login(ctx context.Context, c *client, r request) {
 			_ = c.Send(message.AppendStandingAck(nil, r.m.ID, message.Standing(inbox), &everyone))
 		})
 	if err != nil {
-		c.unbind()
-		a.router.Detach(c)
+		if !again { // who was bound before stays so
+			c.unbind()
+			a.router.Detach(c)
+		}
 		a.operationFailed(c, r, err)
 		return
 	}

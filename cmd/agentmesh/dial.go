@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +34,8 @@ func (t *target) flags(cmd *cobra.Command) {
 type line struct {
 	user      string
 	token     string
+	where     string          // the address, for people
+	reached   func() bool     // whether the connection was ever made
 	connected <-chan struct{} // one item for each time the connection was made anew
 	received  <-chan []byte   // closed when the connection has ended for good
 	write     func(ctx context.Context, body []byte) error
@@ -101,7 +104,8 @@ func dialWebSocket(ctx context.Context, url, token, user string) (*line, error) 
 	connected := make(chan struct{}, 1)
 	connected <- struct{}{}
 	return &line{
-		user: user, token: token, connected: connected, received: c.Messages(), write: c.Send, cause: c.Err,
+		user: user, token: token, where: url, reached: func() bool { return true },
+		connected: connected, received: c.Messages(), write: c.Send, cause: c.Err,
 		close: func() { _ = c.Close() },
 	}, nil
 }
@@ -116,6 +120,7 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 	go func() { ended <- d.Run(ctx) }() // joined by close
 	connected, received := make(chan struct{}, 1), make(chan []byte)
 	relayed := make(chan struct{})
+	var ever atomic.Bool
 	go func() { // joined by close
 		defer close(relayed)
 		defer close(received)
@@ -125,6 +130,7 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 				return
 			case e := <-d.Events():
 				if e.Connected {
+					ever.Store(true)
 					select {
 					case connected <- struct{}{}:
 					default:
@@ -146,7 +152,8 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 		}
 	}()
 	return &line{
-		user: user, token: token, connected: connected, received: received,
+		user: user, token: token, where: endpoint, reached: ever.Load,
+		connected: connected, received: received,
 		write: func(ctx context.Context, body []byte) error { return d.Send(ctx, body) },
 		cause: func() error { return nil },
 		close: func() { cancel(); <-relayed; <-ended }, //nolint:errcheck // the caller has ended it

@@ -16,6 +16,9 @@ import (
 // pingEvery is how a silent ZeroMQ reconnect is found: the answer says whether the agent still knows us.
 const pingEvery = 10 * time.Second
 
+// unansweredAfter is when a person would begin to wonder.
+const unansweredAfter = 2 * time.Second
+
 func listenCommand() *cobra.Command {
 	var t target
 	var rooms []string
@@ -40,8 +43,11 @@ set up. Over ZeroMQ it survives a restart of the agent: it logs in again and res
 				return err
 			}
 			defer l.close()
-			e := &ear{line: l, cmd: cmd, rooms: rooms, left: count, forever: count == 0, last: map[address]position{}}
+			e := &ear{line: l, cmd: cmd, rooms: rooms, left: count, forever: count == 0, last: map[address]position{}, resumes: t.ws == ""}
 			err = e.listen(ctx)
+			if !e.loggedIn && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+				return fmt.Errorf("no agent at %s has let us in", l.where)
+			}
 			if errors.Is(err, context.DeadlineExceeded) && timeout > 0 && count > 0 {
 				return fmt.Errorf("the time is up and %d envelopes are missing", e.left)
 			}
@@ -67,6 +73,7 @@ type ear struct {
 	forever  bool
 	last     map[address]position
 	loggedIn bool
+	resumes  bool // the connection is made anew when it ends
 }
 
 type position struct {
@@ -82,10 +89,16 @@ const loginID = "login"
 func (e *ear) listen(ctx context.Context) error {
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
+	slow := time.NewTimer(unansweredAfter)
+	defer slow.Stop()
 	for e.forever || e.left > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-slow.C:
+			if !e.loggedIn {
+				fmt.Fprintf(e.cmd.ErrOrStderr(), "no agent at %s answers yet; trying on\n", e.where)
+			}
 		case <-e.connected:
 			if err := e.login(ctx); err != nil {
 				return err
@@ -141,6 +154,11 @@ func (e *ear) hear(ctx context.Context, body []byte) error {
 		return fmt.Errorf("the agent sent something that is no envelope: %w", err)
 	}
 	switch in.Type {
+	case message.Logout:
+		if in.Reason == message.Drain && e.resumes {
+			fmt.Fprintln(e.cmd.ErrOrStderr(), "the agent is stopping; waiting for it to come back")
+			return nil
+		}
 	case message.Pong:
 		if !in.Bound && e.loggedIn {
 			return e.login(ctx)

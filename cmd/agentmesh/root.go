@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,6 +34,7 @@ Try it in two terminals:
   agentmesh send --session - --user bob "Hello" < ann
 
 Every flag can also be given as an environment variable: --embedded-addr is AGENTMESH_EMBEDDED_ADDR.`,
+		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
@@ -40,6 +42,21 @@ Every flag can also be given as an environment variable: --embedded-addr is AGEN
 	cmd.AddCommand(serveCommand(), sessionCommand(), sendCommand(), listenCommand())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
+}
+
+// version is what the Go tool knows about this build.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return v + " " + info.GoVersion
 }
 
 // fromEnvironment sets the flags that were not given from AGENTMESH_… variables. Of lists, items are

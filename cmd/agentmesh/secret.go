@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,7 +15,10 @@ func secret(cmd *cobra.Command, value string) (string, error) {
 	if value == "-" {
 		line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 		if value = strings.TrimSpace(line); value == "" {
-			return "", errors.Join(errors.New("--session -: there is no session on standard input"), err)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return "", fmt.Errorf("--session -: %w", err)
+			}
+			return "", errors.New("--session -: there is no session on standard input")
 		}
 	}
 	if value == "" {

@@ -48,6 +48,7 @@ type incoming struct {
 	Epoch  string   `json:"epoch"`
 	Bound  bool     `json:"bound"`
 	Reason string   `json:"reason"`
+	Retry  bool     `json:"retry"`
 	Joined []string `json:"joined"`
 	Global *struct {
 		Seq   int64  `json:"seq"`
@@ -85,6 +86,14 @@ TEXT is the payload; what is not JSON goes as a JSON string.`,
 			defer cancel()
 			if id == "" {
 				id = rand.Text()
+			}
+			for name, value := range map[string]string{"user": user, "room": room, "game": game} {
+				if cmd.Flags().Changed(name) && value == "" {
+					return fmt.Errorf("--%s is empty: who is the message for?", name)
+				}
+			}
+			if cmd.Flags().Changed("all") && !all {
+				return errors.New("--all=false names nobody: who is the message for?")
 			}
 			e := compose(user, room, game, args[0])
 			e.ID = id
@@ -142,6 +151,9 @@ func (l *line) await(ctx context.Context, cmd *cobra.Command, id string) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if !l.reached() {
+				return fmt.Errorf("no agent answers at %s; nothing was sent", l.where)
+			}
 			return errors.New("no answer in time: the message may or may not have been stored; send it again with the same --id " + id)
 		case body, ok := <-l.received:
 			if !ok {
@@ -157,6 +169,9 @@ func (l *line) await(ctx context.Context, cmd *cobra.Command, id string) error {
 				return fmt.Errorf("logged out: %s", in.Reason)
 			case in.Type == message.Err && (in.Ref == id || in.Ref == ""):
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)
+				if in.Retry {
+					return fmt.Errorf("the message was not accepted; send it again with --id %s", id)
+				}
 				return errors.New("the message was refused")
 			case in.Type == message.Ack && in.Ref == id:
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", body)

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -127,7 +130,7 @@ func listCommand(with storeRunner) *cobra.Command {
 				if asJSON {
 					err = lines.Encode(listed{v.Session.User, v.Session.Roles, v.Session.Created, v.Session.Expires, v.Session.Digest})
 				} else {
-					_, err = fmt.Fprintf(out, "%s\t%s\t%v\t%.12s\n", v.Session.User, v.Session.Expires.Local().Format(time.DateTime), v.Session.Roles, v.Session.Digest)
+					_, err = fmt.Fprintf(out, "%s\t%s\t%s\t%.12s\n", v.Session.User, v.Session.Expires.Local().Format(time.DateTime), strings.Join(v.Session.Roles, ","), v.Session.Digest)
 				}
 				if err != nil {
 					return err
@@ -161,6 +164,11 @@ func openStore(redisURL, prefix string) (*session.Store, func(), error) {
 	return store, func() { _ = client.Close() }, nil
 }
 
+// unreachable adds what to do to the error of a broker that does not answer.
 func unreachable(err error) error {
+	var network net.Error
+	if !errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, io.EOF) {
+		return err
+	}
 	return fmt.Errorf("%w\nis the broker running? `agentmesh serve` starts an embedded one, --redis names another", err)
 }
