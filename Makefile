@@ -2,7 +2,7 @@
 
 SHELL      := /bin/bash
 GO         ?= go
-LINT       := $(GO) tool -modfile=tools/go.mod golangci-lint
+LINT       := $(GO) tool -modfile=internal/tools/go.mod golangci-lint
 FUZZTIME   ?= 30s
 BENCHTIME  ?= 1s
 
@@ -39,14 +39,14 @@ bench: ## Run the benchmarks (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
-	@GO='$(GO)' scripts/fuzz $(FUZZTIME)
+	@GO='$(GO)' .ci/fuzz $(FUZZTIME)
 
 chaos: ## Kill agents, Redis and connections for minutes, and count what was lost
 	@.ci/setup
 	$(GO) test -race -tags chaos -run '^TestChaos' -count 1 -v -timeout 60m ./...
 
 demo: ## Two agents, two users, one revoked session: a mesh in ten seconds (needs only Go)
-	@GO='$(GO)' scripts/demo
+	@GO='$(GO)' .ci/demo
 
 clean: ## Remove what builds and tests have left behind
 	rm -rf bin dist

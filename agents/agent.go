@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,11 @@ type Agent struct {
 	http    *http.Server
 	web     net.Listener
 
+	modules    []Module
+	ready      int // modules that are set up
+	background []func(context.Context) error
+
+	dropped    atomic.Int64 // frames that were neither an envelope nor to be relayed
 	newClients sync.Mutex
 	clients    *registry
 	operations sync.WaitGroup
@@ -162,11 +168,11 @@ func (a *Agent) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return a.bind()
+	return a.bind(ctx)
 }
 
 // bind opens the sockets.
-func (a *Agent) bind() (err error) {
+func (a *Agent) bind(ctx context.Context) (err error) {
 	if len(a.cfg.ZeroMQ) > 0 {
 		a.dealers, err = zeromq.NewRouter(zeromq.RouterConfig{
 			Name: a.cfg.Name, Bind: a.cfg.ZeroMQ, MaxMessage: int64(a.cfg.MaxMessage), Window: a.cfg.Window,
@@ -189,7 +195,7 @@ func (a *Agent) bind() (err error) {
 	if err != nil {
 		return err
 	}
-	if a.web, err = net.Listen("tcp", a.cfg.HTTP); err != nil {
+	if a.web, err = (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.HTTP); err != nil {
 		return fmt.Errorf("agents: HTTP cannot listen: %w", err)
 	}
 	a.http = websocket.NewServer(a.cfg.HTTP, a.pages())
@@ -217,6 +223,12 @@ func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 		return nil
 	}
 	parts.Go(func() error { return a.sweep(live) })
+	for _, work := range a.background {
+		parts.Go(func() error { return work(live) })
+	}
+	if err := a.setUp(ctx); err != nil {
+		return err
+	}
 	return a.startSockets(live, parts)
 }
 
@@ -229,7 +241,7 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 		a.checkers = append(a.checkers, check)
 		events := a.dealers.Events().Subscribe(live, a.zeromqEvent, a.eventFailed, nil)
 		messages := receive(live, a, a.dealers.Messages(), check, a.arrivedZeroMQ)
-		parts.Go(func() error { return errors.Join(a.dealers.Run(live), ended(messages, events)) })
+		parts.Go(func() error { defer ended(messages, events); return a.dealers.Run(live) })
 	}
 	if a.bridge != nil {
 		check, err := a.newChecker()
@@ -239,7 +251,7 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 		a.checkers = append(a.checkers, check)
 		events := a.bridge.Events().Subscribe(live, a.websocketEvent(live), a.eventFailed, nil)
 		messages := receive(live, a, a.bridge.Messages(), check, a.arrivedWebSocket(live))
-		parts.Go(func() error { return errors.Join(a.bridge.Run(live), ended(messages, events)) })
+		parts.Go(func() error { defer ended(messages, events); return a.bridge.Run(live) })
 		parts.Go(func() error {
 			if err := a.http.Serve(a.web); !errors.Is(err, http.ErrServerClosed) {
 				return err
@@ -251,11 +263,10 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 }
 
 // ended waits until the goroutines of subscriptions have ended.
-func ended(subs ...*observables.Subscription) error {
+func ended(subs ...*observables.Subscription) {
 	for _, s := range subs {
 		<-s.Done()
 	}
-	return nil
 }
 
 func (a *Agent) eventFailed(err error) {
@@ -321,7 +332,7 @@ func (a *Agent) announce() {
 	if a.cfg.Ready == nil {
 		return
 	}
-	where := Addresses{Redis: "redis"}
+	where := Addresses{Redis: redisx.Redacted(a.cfg.Redis)}
 	if a.embedded != nil {
 		where.Redis = a.embedded.URL()
 	}

@@ -232,11 +232,14 @@ func (c *client) standing(now time.Time, patience time.Duration) standing {
 	switch {
 	case c.bound && now.After(c.expires):
 		return expired
-	case !c.bound && !c.busy && len(c.waiting) == 0 && now.Sub(c.born) > patience:
+	case !c.bound && !c.busy && len(c.waiting) == 0 && now.Sub(c.born) > patience && !c.mayRelay():
 		return stranger
 	}
 	return inOrder
 }
+
+// mayRelay reports whether the connection is of use without a session.
+func (c *client) mayRelay() bool { return c.transport == "zeromq" && c.agent.cfg.Relay == RelayOpen }
 
 // atWork reports whether a message of the client has yet to settle.
 func (c *client) atWork() bool {

@@ -27,6 +27,7 @@ type Config struct {
 	// Insecure allows ZeroMQ without encryption on an address other machines can reach: sessions are
 	// readable on the way.
 	Insecure bool
+	Relay    Relay // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
 
 	MaxMessage  int           // bytes of an envelope; 0 means 64 KiB, at most 192 KiB
 	Window      int           // messages of one client in work at a time, then its socket is not read; 0 means 256
@@ -75,6 +76,7 @@ func (c *Config) setDefaults() {
 	if c.EmbeddedAddr == "" {
 		c.EmbeddedAddr = "127.0.0.1:0"
 	}
+	def(&c.Relay, RelayBound)
 	def(&c.MaxMessage, message.MaxMessage)
 	def(&c.Window, 256)
 	def(&c.Queue, 4096)
@@ -115,6 +117,9 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("agents: Dev lets anybody make a session, so HTTP must be a loopback address, not %s", c.HTTP)
 	case c.embedded() && !loopback(c.EmbeddedAddr):
 		return fmt.Errorf("agents: EmbeddedAddr must be a loopback address, not %s: the embedded broker knows no password", c.EmbeddedAddr)
+	}
+	if err := c.Relay.validate(); err != nil {
+		return err
 	}
 	for _, ep := range c.ZeroMQ {
 		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && !loopback(addr) {

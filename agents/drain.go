@@ -13,6 +13,7 @@ import (
 func (a *Agent) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.DrainWithin)
 	defer cancel()
+	defer a.shutDown(ctx)
 	if a.dealers != nil {
 		a.dealers.StopAccepting()
 	}

@@ -2,11 +2,14 @@ package agents
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/jobs"
 	"github.com/agentmesh/agentmesh/middleware/session"
 	"github.com/agentmesh/agentmesh/observables"
+	"github.com/agentmesh/agentmesh/router"
 )
 
 // arrival is one envelope as a socket delivered it.
@@ -14,7 +17,9 @@ type arrival struct {
 	client   *client
 	body     []byte
 	tooLarge bool
-	foreign  bool // frames that are no envelope
+	foreign  bool     // frames that are no envelope
+	relay    [][]byte // a message for another client
+	silent   bool     // the client does not speak JSON: it is not told of what is wrong with its frames
 }
 
 // request is a decoded envelope on its way to a handler.
@@ -23,6 +28,8 @@ type request struct {
 	m      *message.Message
 	digest string         // of the session it is checked by; empty: none
 	err    *message.Error // it could not be decoded
+	relay  [][]byte       // frames to relay instead of a message
+	silent bool           // an error is dropped and counted instead of answered
 	attach bool           // no client's message: the connection showed a session when it was made
 
 	verdict session.Verdict
@@ -78,8 +85,10 @@ func (a *Agent) decode(in arrival) request {
 	switch {
 	case in.tooLarge:
 		return request{client: c, err: &message.Error{Code: message.TooLarge, Message: "the message is larger than this agent takes"}}
+	case in.relay != nil:
+		return a.relayed(c, in.relay)
 	case in.foreign:
-		return request{client: c, err: &message.Error{Code: message.BadRequest, Message: "these frames are no envelope; send one frame of JSON"}}
+		return request{client: c, silent: in.silent, err: &message.Error{Code: message.BadRequest, Message: "these frames are no envelope; send one frame of JSON"}}
 	}
 	m, credential, err := message.Decode(in.body, a.cfg.MaxMessage)
 	if err != nil {
@@ -105,8 +114,14 @@ func (a *Agent) decode(in arrival) request {
 func (a *Agent) process(ctx context.Context, c *client, r request) {
 	m := r.m
 	switch {
+	case r.err != nil && r.silent:
+		a.dropped.Add(1)
 	case r.err != nil:
 		a.answerError(c, r.err.Ref, r.err)
+	case r.relay != nil:
+		if !a.relay(c, r.relay) {
+			a.dropped.Add(1)
+		}
 	case m.Type == message.Ping:
 		_, bound := c.identity()
 		_ = c.Send(message.AppendPong(nil, m.ID, bound))
@@ -151,7 +166,7 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 	err := a.authorise(r)
 	if err == nil {
 		if a.messages.Subscribers() > 0 {
-			a.messages.OnNext(m)
+			_ = a.messages.Publish(ctx, m) // fails only when ctx ends, and then the handler does too
 		}
 		err = a.handler.Handle(ctx, m)
 	}
@@ -174,6 +189,8 @@ func (a *Agent) authorise(r request) error {
 // answer tells the client what became of m: an Ack if it asked for one by giving an id, or an Error.
 func (a *Agent) answer(c *client, m *message.Message, result message.Result, err error) {
 	switch {
+	case errors.Is(err, router.ErrUnknown), errors.Is(err, jobs.ErrUnknown):
+		// Neither Ack nor Unavailable would be true: the client asks again with the same id.
 	case err != nil:
 		a.answerError(c, m.ID, a.public(err))
 	case m.ID != "":

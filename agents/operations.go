@@ -2,6 +2,7 @@ package agents
 
 import (
 	"context"
+	"errors"
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/router"
@@ -19,7 +20,7 @@ func (a *Agent) operation(c *client, r request) operation {
 	switch {
 	case r.attach:
 		return a.attach
-	case r.err != nil || r.failed != nil || r.m.Type == message.Ping || !r.verdict.Valid:
+	case r.err != nil || r.failed != nil || r.relay != nil || r.m.Type == message.Ping || !r.verdict.Valid:
 		return nil
 	case r.m.From.ID != "" && r.m.From.ID != r.verdict.Session.User, c.bound && c.session.User != r.verdict.Session.User:
 		return nil
@@ -118,10 +119,21 @@ func (a *Agent) login(ctx context.Context, c *client, r request) {
 	if err != nil {
 		c.unbind()
 		a.router.Detach(c)
-		a.answerError(c, r.m.ID, a.public(err))
+		a.operationFailed(c, r, err)
 		return
 	}
 	a.stillOpen(c)
+}
+
+// operationFailed answers with what went wrong. A client that does not read its replay is closed.
+func (a *Agent) operationFailed(c *client, r request, err error) {
+	switch {
+	case errors.Is(err, router.ErrSlow):
+		c.drop(closeSlow, "the replay was not read in time")
+	case errors.Is(err, router.ErrDetached): // it has gone
+	default:
+		a.answerError(c, r.m.ID, a.public(err))
+	}
 }
 
 func (a *Agent) logout(_ context.Context, c *client, r request) {
@@ -142,7 +154,7 @@ func (a *Agent) join(ctx context.Context, c *client, r request) {
 		_ = c.Send(message.AppendStandingAck(nil, r.m.ID, message.Standing(s), nil))
 	})
 	if err != nil {
-		a.answerError(c, r.m.ID, a.public(err))
+		a.operationFailed(c, r, err)
 		return
 	}
 	a.stillOpen(c)

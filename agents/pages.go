@@ -65,5 +65,7 @@ func (a *Agent) devSession(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(map[string]string{"session": token, "user": s.User, "agent": a.cfg.Name})
+	if err := json.NewEncoder(w).Encode(map[string]string{"session": token, "user": s.User, "agent": a.cfg.Name}); err != nil {
+		a.log.Warn("a session for the page did not reach it", "error", err)
+	}
 }

@@ -11,7 +11,7 @@ import (
 type browser struct{ *websocket.Conn }
 
 func (b browser) Close(code closeCode, reason string) {
-	b.Conn.CloseAfterFlush(int(code), reason, flushWithin)
+	b.CloseAfterFlush(int(code), reason, flushWithin)
 }
 
 func (a *Agent) arrivedWebSocket(ctx context.Context) func(websocket.Message) arrival {

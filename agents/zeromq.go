@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
@@ -14,27 +15,49 @@ const (
 	closeGoingAway closeCode = 1001
 	closeSession   closeCode = 4401
 	closeIdle      closeCode = 4408
+	closeSlow      closeCode = 4413
 )
 
 // flushWithin is how long a connection that is being closed may take for what is queued.
 const flushWithin = 2 * time.Second
 
-// dealer is a ZeroMQ client as a link. Envelopes go to it as one frame.
-type dealer struct{ *zeromq.Peer }
+// dealer is a ZeroMQ client as a link. Envelopes go to it as one frame, or as a message from the client
+// that the agent itself is, if that is how it speaks.
+type dealer struct {
+	*zeromq.Peer
+	agent   []byte      // the agent's name
+	relays  atomic.Bool // it sends envelopes as [agent, 0x01, envelope] and gets them so
+	hasJSON atomic.Bool // it sends envelopes as one frame
+}
 
-func (d dealer) Send(body []byte) error      { return d.Peer.Send(body) }
-func (d dealer) Close(_ closeCode, _ string) { d.Peer.CloseAfterFlush(flushWithin) }
+func (d *dealer) Send(body []byte) error {
+	if d.relays.Load() {
+		return d.Peer.Send(d.agent, []byte{relayFrame}, body)
+	}
+	return d.Peer.Send(body)
+}
 
-// arrivedZeroMQ makes an arrival of what a ZeroMQ peer sent: one frame is an envelope.
+func (d *dealer) Close(closeCode, string) { d.CloseAfterFlush(flushWithin) }
+
+// arrivedZeroMQ makes an arrival of what a ZeroMQ peer sent: one frame is an envelope, three of the right
+// kind are a message to relay or an envelope in that form.
 func (a *Agent) arrivedZeroMQ(m zeromq.Message) arrival {
 	c := a.dealerClient(m.Peer)
+	d, _ := c.link.(*dealer) // dealerClient makes no other
 	switch {
 	case m.TooLarge:
 		return arrival{client: c, tooLarge: true}
-	case len(m.Frames) != 1:
-		return arrival{client: c, foreign: true}
+	case len(m.Frames) == 1:
+		d.hasJSON.Store(true)
+		d.relays.Store(false)
+		return arrival{client: c, body: m.Frames[0]}
+	case !isRelay(m.Frames):
+		return arrival{client: c, foreign: true, silent: !d.hasJSON.Load()}
+	case a.forAgent(m.Frames[0]):
+		d.relays.Store(true)
+		return arrival{client: c, body: m.Frames[2]}
 	}
-	return arrival{client: c, body: m.Frames[0]}
+	return arrival{client: c, relay: m.Frames, silent: !d.hasJSON.Load()}
 }
 
 // dealerClient returns the client behind a peer. Its first message or its up event makes it, whichever
@@ -48,7 +71,7 @@ func (a *Agent) dealerClient(p *zeromq.Peer) *client {
 	if c, ok := p.Value().(*client); ok {
 		return c
 	}
-	c := a.newClient(dealer{p}, "zeromq")
+	c := a.newClient(&dealer{Peer: p, agent: []byte(a.cfg.Name)}, "zeromq")
 	p.SetValue(c)
 	return c
 }
@@ -60,6 +83,6 @@ func (a *Agent) zeromqEvent(e zeromq.Event) {
 	case zeromq.PeerDown:
 		a.gone(a.dealerClient(e.Peer))
 	case zeromq.Refused:
-		a.log.Warn("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason)
+		a.log.Debug("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason) // strangers must not fill the log
 	}
 }

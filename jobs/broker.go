@@ -21,13 +21,11 @@ type Broker struct {
 	agents census
 	health health
 
-	// wire outlives Run's context by the time for flushing; ending it makes batches give up.
-	wire     context.Context
-	giveUp   context.CancelFunc
-	finished chan struct{} // closed when Run has ended
+	joined atomic.Bool
 
 	mu      sync.RWMutex
 	started bool
+	wire    context.Context // of the lanes' goroutines, which callers start; set by Run, outlives its context by the time for flushing
 	closed  bool
 	lanes   map[string]*lane // only those that hold something
 	running sync.WaitGroup   // their goroutines
@@ -39,11 +37,7 @@ func New(cfg Config) (*Broker, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	b := &Broker{
-		cfg: cfg, redis: cfg.Redis, keys: keys{cfg.Prefix},
-		lanes: make(map[string]*lane), finished: make(chan struct{}),
-	}
-	b.wire, b.giveUp = context.WithCancel(context.Background()) // lives as long as the broker, not as a call
+	b := &Broker{cfg: cfg, redis: cfg.Redis, keys: keys{cfg.Prefix}, lanes: make(map[string]*lane)}
 	b.agents.init(b)
 	return b, nil
 }
@@ -59,22 +53,21 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.mu.Unlock()
 		return errors.New("jobs: Broker.Run was called twice")
 	}
-	b.started = true
+	wire, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	b.started, b.wire = true, wire
 	for _, l := range b.lanes {
 		l.start()
 	}
 	b.mu.Unlock()
-	defer close(b.finished)
 
 	b.agents.keep(ctx)
 
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	limit := time.AfterFunc(b.cfg.Flush, b.giveUp)
+	defer time.AfterFunc(b.cfg.Flush, giveUp).Stop()
 	b.running.Wait()
-	limit.Stop()
-	b.giveUp()
 	return nil
 }
 

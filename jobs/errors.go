@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -57,14 +56,6 @@ func RetryAfter(err error, d time.Duration) error {
 	}
 	return &retryError{err, d}
 }
-
-// panicError is what a handler's panic becomes.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // refusedByServer tells errors with which Redis has refused a script as a whole from those after which
 // it must be sent again.

@@ -14,7 +14,7 @@ import (
 type Job struct {
 	ID       string           // the same through retries and forwards; empty: the broker makes a time-ordered random one
 	Key      string           // jobs of one key run one at a time, in order of confirmed enqueueing; empty: unordered
-	Once     string           // idempotency key; empty: none. Not stored with the job
+	Once     string           // idempotency key, among jobs of one destination and Key; empty: none. Not stored with the job
 	OnceFor  time.Duration    // how long Once is remembered; 0 means 10 min
 	Deadline time.Time        // a job that has not started by then is dropped; zero: none
 	Message  *message.Message // what the handler gets

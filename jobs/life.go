@@ -12,7 +12,8 @@ type life struct {
 
 	mu      sync.Mutex
 	until   time.Time     // as far as we know we are believed to live until then; by our clock
-	since   time.Time     // beats have not failed since; zero: the last one did
+	last    time.Time     // the last beat was confirmed then
+	since   time.Time     // beats have been in time since; zero: the last one failed
 	renewed chan struct{} // closed and replaced when until moves
 	callers sync.WaitGroup
 }
@@ -69,11 +70,12 @@ func (l *life) keep(ctx context.Context) {
 		}
 		if err != nil {
 			l.mu.Lock()
+			first := !l.since.IsZero()
 			l.since = time.Time{}
 			l.mu.Unlock()
-			if ctx.Err() == nil && err != errBeingReaped {
-				b.trouble(ctx, err)
-				b.cfg.Logger.Warn("renewing the registration failed", "error", err)
+			b.trouble(ctx, err)
+			if first {
+				b.cfg.Logger.Warn("renewing the registration failed; it is tried again", "error", err)
 			}
 			wait = min(wait, 100*time.Millisecond)
 		}
@@ -95,9 +97,10 @@ func (l *life) beaten(start time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.until = start.Add(l.w.b.cfg.AgentTTL)
-	if l.since.IsZero() {
-		l.since = start
+	if !l.inTime() {
+		l.since = time.Now()
 	}
+	l.last = time.Now()
 	close(l.renewed)
 	l.renewed = make(chan struct{})
 }
@@ -108,7 +111,9 @@ func (l *life) rejoined(ctx context.Context) {
 	l.w.inbox.reopened()
 	l.w.announce(ctx)
 	if l.w.cfg.Rejoined != nil {
-		l.callers.Go(func() { l.w.cfg.Rejoined(l.w.handlers) }) // beats go on meanwhile
+		l.callers.Go(func() { // beats go on meanwhile
+			_ = l.w.guard(func() error { l.w.cfg.Rejoined(l.w.handlers); return nil }) // a panic was logged
+		})
 	}
 }
 
@@ -129,12 +134,21 @@ func (l *life) wait() bool {
 	}
 }
 
-// mayJudge says whether this agent may declare others dead: not before its own registration has held for as
-// long as theirs must. After an outage of Redis everybody's has run out, and all get the time to renew it.
+// redialPause is how long go-redis may go on reporting that Redis cannot be reached when it can be again.
+const redialPause = time.Second
+
+// mayJudge says whether this agent may declare others dead: not before its own beats have been in time for as
+// long as a registration holds. After an outage or a stall of Redis everybody's has run out, and all get the
+// time to renew it.
 func (l *life) mayJudge() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.since.IsZero() && time.Since(l.since) > l.w.b.cfg.AgentTTL
+	return l.inTime() && time.Since(l.since) > l.w.b.cfg.AgentTTL+redialPause
+}
+
+// inTime says whether the last beat was not long ago. The caller holds l.mu.
+func (l *life) inTime() bool {
+	return !l.since.IsZero() && time.Since(l.last) < l.w.b.cfg.AgentTTL*2/3
 }
 
 // leave declares this agent dead, so that the others empty its inbox at once.

@@ -154,6 +154,29 @@ func (r *record) Handle(_ context.Context, m *message.Message) error {
 	return nil
 }
 
+// counts is a Metrics that tests may ask.
+type counts struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *counts) Count(event, _ string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = make(map[string]int)
+	}
+	c.n[event] += n
+}
+
+func (c *counts) Time(string, string, time.Duration) {}
+
+func (c *counts) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return fmt.Sprint(c.n)
+}
+
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

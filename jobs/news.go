@@ -94,7 +94,7 @@ func (n *news) take(messages []redis.XMessage) {
 func (n *news) gap() {
 	n.w.b.cfg.Metrics.Count("gap", "", 1)
 	if n.w.cfg.Gap != nil {
-		n.w.cfg.Gap(n.w.handlers)
+		_ = n.w.guard(func() error { n.w.cfg.Gap(n.w.handlers); return nil }) // a panic was logged
 	}
 }
 

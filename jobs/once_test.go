@@ -18,7 +18,7 @@ func TestOnceStoresOneJob(t *testing.T) {
 			"inbox":     func(j jobs.Job) (jobs.Receipt, error) { return b.DoSendTo(ctx, w.Incarnation(), j) },
 			"broadcast": func(j jobs.Job) (jobs.Receipt, error) { return b.DoBroadcast(ctx, j) },
 		} {
-			once := jobs.Job{Once: "user\x00id", OnceFor: time.Second, Message: text("x")}
+			once := jobs.Job{Once: "user\x00id", OnceFor: 500 * time.Millisecond, Message: text("x")}
 			first, err := send(once)
 			if err != nil || first.Duplicate || first.ID == "" {
 				t.Errorf("%s: the first: %+v, %v", to, first, err)
@@ -87,13 +87,15 @@ func TestLostRepliesLoseAndDuplicateNothing(t *testing.T) {
 	onBoth(t, func(t *testing.T, url string) {
 		p := newProxy(t, url)
 		var got, inbox record
-		_, w, _ := agent(t, p.url(), jobs.WorkerConfig{
+		cfg := quick(client(t, p.url()))
+		cfg.Lease = time.Minute // what is lost must be found without it
+		w, _ := work(t, start(t, cfg), jobs.WorkerConfig{
 			Queues: map[string]jobs.QueueConfig{"plain": {Handler: &got, Concurrency: 8}, "keyed": {Handler: &got, Concurrency: 8}},
 			Inbox:  &inbox,
 		})
 		b := start(t, quick(client(t, p.url())))
-		p.cut.Store(20)
-		const n = 2000
+		p.cut.Store(40)
+		const n = 1000
 		var told sync.WaitGroup
 		for i := range n {
 			told.Add(3)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/jobs"
@@ -20,6 +22,7 @@ type sequence struct {
 	busy   map[string]bool
 	errors []string
 	done   int
+	again  int // jobs that ran again, in their place
 }
 
 func (s *sequence) handle(fail int) message.HandlerFunc {
@@ -41,8 +44,13 @@ func (s *sequence) handle(fail int) message.HandlerFunc {
 		if failed {
 			return errors.New("for the test")
 		}
+		if number == fmt.Sprint(s.next[key]-1) {
+			s.again++
+			return nil
+		}
 		if want := fmt.Sprint(s.next[key]); number != want {
 			s.errors = append(s.errors, fmt.Sprintf("%s: want %s", m.Text, want))
+			s.next[key], _ = strconv.Atoi(number)
 		}
 		s.next[key]++
 		s.done++
@@ -65,11 +73,12 @@ func TestOrderPerKeyThroughRetries(t *testing.T) {
 				var b *jobs.Broker
 				for range 3 {
 					cfg := quick(client(t, url))
+					cfg.Lease = time.Minute
 					cfg.Partitions = parts
 					b = start(t, cfg)
 					work(t, b, jobs.WorkerConfig{Queues: map[string]jobs.QueueConfig{queue: {Handler: s.handle(5), Concurrency: 10}}})
 				}
-				const keys, each = 40, 50
+				const keys, each = 20, 40
 				for i := range each {
 					for k := range keys {
 						b.Enqueue(queue, jobs.Job{Key: name(k), Message: text(fmt.Sprintf("%d/%d", k, i))}, func(_ jobs.Receipt, err error) {
@@ -82,7 +91,7 @@ func TestOrderPerKeyThroughRetries(t *testing.T) {
 				eventually(t, "all done", func() bool { return s.count() >= keys*each })
 				s.mu.Lock()
 				defer s.mu.Unlock()
-				if s.done != keys*each || len(s.errors) > 0 {
+				if s.done != keys*each || s.again > 0 || len(s.errors) > 0 {
 					t.Errorf("%d done of %d; order: %v", s.done, keys*each, s.errors)
 				}
 				ctx, c := context10(t), client(t, url)

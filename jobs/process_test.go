@@ -1,3 +1,227 @@
 package jobs_test
 
-func workerProcess(url string) {}
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/internal/redisx"
+	"github.com/agentmesh/agentmesh/internal/testredis"
+	"github.com/agentmesh/agentmesh/jobs"
+)
+
+// workerProcess works until it is killed. It prints its incarnation, then a line for each job it finishes;
+// the list log in Redis holds the jobs of all processes in order.
+// Jobs called poison kill it; its inbox handler never finishes.
+func workerProcess(url string) {
+	c, err := redisx.Open(url)
+	if err != nil {
+		panic(err)
+	}
+	cfg := quick(c)
+	cfg.MaxDeliveries = 3 // one more than tests kill over an innocent job
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	b, err := jobs.New(cfg)
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	go func() { _ = b.Run(ctx) }()
+	handler := message.HandlerFunc(func(ctx context.Context, m *message.Message) error {
+		if m.Text == "poison" {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		time.Sleep(2 * time.Millisecond) // be at work when the test kills
+		if err := c.RPush(ctx, "log", m.Text).Err(); err != nil {
+			return err
+		}
+		fmt.Println("done " + m.Text)
+		return nil
+	})
+	w, err := b.Join(ctx, jobs.WorkerConfig{
+		Queues: map[string]jobs.QueueConfig{"work": {Handler: handler, Concurrency: 8}},
+		Inbox:  message.HandlerFunc(func(context.Context, *message.Message) error { return new(message.Pending) }),
+		Orphan: func(context.Context, string, jobs.Job) error { return errors.New("not here") },
+	})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("joined " + w.Incarnation())
+	_ = w.Run(ctx)
+}
+
+// A process is a worker that a test may kill.
+type process struct {
+	cmd         *exec.Cmd
+	incarnation string
+	done        atomic.Int64
+}
+
+// spawn starts a worker process and waits until it has joined. Every line it prints goes to line.
+func spawn(t testing.TB, url string, line func(string)) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), "JOBS_TEST_WORKER="+url)
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("the worker process ended before it joined")
+	}
+	p.incarnation = strings.TrimPrefix(lines.Text(), "joined ")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines.Scan() {
+			if text, ok := strings.CutPrefix(lines.Text(), "done "); ok {
+				p.done.Add(1)
+				line(text)
+			}
+		}
+		_, _ = io.Copy(io.Discard, out)
+		_ = p.cmd.Wait()
+	}()
+	t.Cleanup(func() { p.kill(); <-ended })
+	return p
+}
+
+func (p *process) kill() { _ = p.cmd.Process.Kill() }
+
+// TestKilledWorkersLoseNothing: what a killed process had taken is done by the others after its lease, and
+// the jobs of one key stay in order.
+func TestKilledWorkersLoseNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		var got record
+		b := start(t, quick(client(t, url)))
+		victims := []*process{spawn(t, url, got.add), spawn(t, url, got.add), spawn(t, url, got.add)}
+		const n = 400
+		for i := range n {
+			for _, j := range []jobs.Job{
+				{Message: text("plain" + name(i))},
+				{Key: fmt.Sprint(i % 30), Message: text(fmt.Sprintf("%d/%s", i%30, name(i)))},
+			} {
+				b.Enqueue("work", j, func(_ jobs.Receipt, err error) {
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		for _, v := range victims[:2] {
+			eventually(t, "the victim is at work", func() bool { return v.done.Load() > 20 })
+			v.kill()
+		}
+		eventually(t, "all jobs done", func() bool { return got.distinct() == 2*n })
+		last := make(map[string]string)
+		for _, s := range client(t, url).LRange(context10(t), "log", 0, -1).Val() {
+			if key, number, keyed := strings.Cut(s, "/"); keyed { // a job may run twice, but not after a later one of its key
+				if number < last[key] {
+					t.Errorf("%s came after %s", s, last[key])
+				}
+				last[key] = number
+			}
+		}
+		if len(last) != 30 {
+			t.Errorf("%d keys in the log", len(last))
+		}
+	})
+}
+
+// TestInboxOfTheKilled: another agent gets each job that a killed one has left, in order, then its death.
+func TestInboxOfTheKilled(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		b := start(t, quick(client(t, url)))
+		victim := spawn(t, url, func(string) {})
+		ctx := context10(t)
+		const n = 150
+		for i := range n {
+			if _, err := b.DoSendTo(ctx, victim.incarnation, jobs.Job{ID: name(i), Message: text(name(i))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		victim.kill()
+
+		var orphans, died record
+		var home record
+		var refused atomic.Bool
+		// Two reapers at once; one of them fails at first. Jobs are sent home to the first.
+		b1 := start(t, quick(client(t, url)))
+		w1, _ := work(t, b1, jobs.WorkerConfig{Inbox: &home})
+		for range 2 {
+			agent(t, url, jobs.WorkerConfig{
+				Orphan: func(ctx context.Context, dead string, j jobs.Job) error {
+					if dead != victim.incarnation {
+						return nil
+					}
+					if j.Message.Text == name(70) && !refused.Swap(true) {
+						return errors.New("not now")
+					}
+					orphans.add(j.Message.Text)
+					if j.Hops != 1 {
+						t.Errorf("hops %d", j.Hops)
+					}
+					_, err := b1.DoSendTo(ctx, w1.Incarnation(), j)
+					return err
+				},
+				Died: func(_ context.Context, dead string) error {
+					died.add(dead)
+					return nil
+				},
+			})
+		}
+		eventually(t, "all are home", func() bool { return home.distinct() == n })
+		eventually(t, "the death is told", func() bool { return len(died.all()) > 0 })
+		c := client(t, url)
+		tag := "{m:a:" + victim.incarnation + "}"
+		eventually(t, "the inbox is gone", func() bool {
+			return c.Exists(ctx, tag+":s0", tag+":o", tag+":r").Val() == 0 && !c.HExists(ctx, "{m:agents}:i", victim.incarnation).Val()
+		})
+		if got := home.all(); len(got) != n {
+			t.Errorf("%d arrived, want %d", len(got), n)
+		}
+		if _, err := b.DoSendTo(ctx, victim.incarnation, jobs.Job{Message: text("x")}); !errors.Is(err, jobs.ErrNoAgent) {
+			t.Errorf("sending to the dead: %v, want ErrNoAgent", err)
+		}
+	})
+}
+
+// TestPoisonBecomesADeadLetter: a job that kills its workers is set aside, and its key goes on.
+func TestPoisonBecomesADeadLetter(t *testing.T) {
+	t.Parallel()
+	url := testredis.Start(t).URL
+	b := start(t, quick(client(t, url)))
+	var got record
+	ctx, c := context10(t), client(t, url)
+	for _, s := range []string{"poison", "after"} {
+		if _, err := b.DoEnqueue(ctx, "work", jobs.Job{Key: "k", Message: text(s)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		p := spawn(t, url, got.add)
+		eventually(t, "it kills its worker", func() bool { return p.cmd.Process.Signal(syscall.Signal(0)) != nil })
+	}
+	spawn(t, url, got.add)
+	eventually(t, "the next job of the key", func() bool { return got.distinct() == 1 })
+	letters := c.XRange(ctx, "{m:q:work:0}:dead", "-", "+").Val()
+	if len(letters) != 1 || letters[0].Values["reason"] != "deliveries" || letters[0].Values["key"] != "k" {
+		t.Errorf("dead letters %v", letters)
+	}
+}

@@ -183,7 +183,7 @@ func (u *burial) orphan(ctx context.Context, envelope string) error {
 func (u *burial) call(f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(u.r.w.handlers, u.r.hold()/2)
 	defer cancel()
-	return f(ctx)
+	return u.r.w.guard(func() error { return f(ctx) })
 }
 
 // script reads the answer 1, or 0 for a lost lock.

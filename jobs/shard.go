@@ -104,11 +104,13 @@ func (s *shard) recover(ctx context.Context, err error) {
 		_ = s.createGroup(ctx) // if it fails the next read does too
 		return
 	}
+	if !s.unsure {
+		s.b.cfg.Logger.Warn("reading jobs failed; it is tried again", "queue", s.q.name, "error", err)
+	}
 	s.unsure = true
-	s.nextReclaim = time.Now().Add(s.b.cfg.Lease/2 + rand.N(s.b.cfg.Lease/4)) // the living get the time to renew first
+	s.nextReclaim = time.Now().Add(s.b.cfg.Lease/2 + redialPause + rand.N(s.b.cfg.Lease/4)) // the living get the time to renew first
 	s.b.trouble(ctx, err)
 	s.b.cfg.Metrics.Count("error", s.q.name, 1)
-	s.b.cfg.Logger.Warn("reading jobs failed", "queue", s.q.name, "error", err)
 }
 
 func (s *shard) readOnce(ctx context.Context, free int) error {

@@ -85,18 +85,22 @@ type Worker struct {
 	stop     chan struct{} // closed: read nothing more
 	ended    chan struct{} // closed: Run has ended
 	cancel   context.CancelCauseFunc
-	handlers context.Context // of all handlers
+	handlers context.Context // of all handlers; ends after Run's when Drain lets them finish
 }
 
 // settleTimeout bounds how long a stopping worker tries to tell Redis what it has done.
 const settleTimeout = 5 * time.Second
 
 // Join registers this agent, opens its inbox and remembers where the broadcasts stand. A Broker joins
-// once. Unless Run follows within Config.AgentTTL the others take the agent for dead.
-func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
+// once, unless Join fails. Unless Run follows within Config.AgentTTL the others take the agent for dead.
+func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (_ *Worker, err error) {
 	if err := cfg.prepare(); err != nil {
 		return nil, err
 	}
+	if b.joined.Swap(true) {
+		return nil, errors.New("jobs: Join was called twice")
+	}
+	defer func() { b.joined.Store(err == nil) }()
 	w := &Worker{b: b, cfg: cfg, me: b.cfg.Incarnation, stop: make(chan struct{}), ended: make(chan struct{})}
 	w.handlers, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	for _, name := range slices.Sorted(maps.Keys(cfg.Queues)) {
@@ -214,7 +218,8 @@ func (w *Worker) halted() bool {
 }
 
 // Drain stops reading, lets running handlers finish, gives back what has not started, and hands the inbox
-// to the other agents. When ctx ends first, handlers are cancelled. It waits for Run to end.
+// to the other agents. When ctx ends first, handlers are cancelled. It waits for Run to end, which must have
+// been called.
 func (w *Worker) Drain(ctx context.Context) error {
 	w.halt()
 	select {
@@ -241,16 +246,21 @@ func (w *Worker) until(ctx context.Context, d time.Duration) bool {
 }
 
 // call runs a handler and turns its panic into an error.
-func (w *Worker) call(ctx context.Context, h message.Handler, m *message.Message) (err error) {
+func (w *Worker) call(ctx context.Context, h message.Handler, m *message.Message) error {
+	return w.guard(func() error { return h.Handle(ctx, m) })
+}
+
+// guard runs what the user gave us and turns its panic into an error: a job that makes one agent panic must
+// not go round and end them all.
+func (w *Worker) guard(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			p := &panicError{v, debug.Stack()}
-			w.b.cfg.Logger.Error("a job's handler panicked", "panic", fmt.Sprint(v), "stack", string(p.stack))
+			w.b.cfg.Logger.Error("a handler of jobs panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			w.b.cfg.Metrics.Count("panic", "", 1)
-			err = p
+			err = fmt.Errorf("jobs: panic: %v", v)
 		}
 	}()
-	return h.Handle(ctx, m)
+	return f()
 }
 
 // failed says what becomes of a job whose handler returned err: how long to wait for the next attempt, or

@@ -31,7 +31,7 @@ type sub struct {
 	f    *feed
 	gone atomic.Bool
 
-	mu       sync.Mutex // held while Send of the connection runs, so that live and held never mix
+	mu       sync.Mutex // held while Send runs, which never blocks: so live and held never mix
 	holding  bool
 	held     []held
 	overflow bool   // more came than fits; the history has it
@@ -50,6 +50,12 @@ func (c *connection) take(ctx context.Context) error {
 }
 
 func (c *connection) pass() { <-c.turn }
+
+func (c *connection) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
+}
 
 func (c *connection) attachedTo(h History) bool {
 	c.mu.Lock()

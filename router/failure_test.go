@@ -48,6 +48,20 @@ func TestBadCarrier(t *testing.T) {
 	})
 }
 
+// TestLostTail loses every job: renewing the lease shows what is missing.
+func TestLostTail(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *mesh) {
+		m.drop = 100
+		a, b := m.agent("a"), m.agent("b", lease(300*time.Millisecond))
+		bob := m.client(b, "bob").bind()
+		for i := range 5 {
+			a.mustPublish(chat(inbox("bob"), "", "", fmt.Sprint(i)))
+		}
+		a.mustPublish(chat(global, "ann", "", "to all"))
+		bob.wait("all", func(got []envelope) bool { return len(got) == 6 })
+	})
+}
+
 func TestDeadAgent(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *mesh) {
 		a, b, c := m.agent("a"), m.agent("b"), m.agent("c", lease(500*time.Millisecond))
@@ -239,7 +253,8 @@ func TestRedisRestarts(t *testing.T) {
 // numbers still reaches everybody, under a new epoch.
 func TestRedisLosesItsTail(t *testing.T) {
 	onBoth(t, func(t *testing.T, m *mesh) {
-		a, b := m.agent("a"), m.agent("b")
+		// No renewal of a lease helps.
+		a, b := m.agent("a", lease(time.Hour)), m.agent("b", lease(time.Hour))
 		bobA, bobB := m.client(a, "bob").bind(), m.client(b, "bob").bind()
 		var before message.Result
 		for i := range 10 {

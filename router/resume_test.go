@@ -169,6 +169,25 @@ func TestSeam(t *testing.T) {
 	})
 }
 
+// TestLoginOfLiveConnection logs in, live only, a connection that was live before: it misses nothing.
+func TestLoginOfLiveConnection(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *mesh) {
+		a, b := m.agent("a"), m.agent("b")
+		bob := m.client(b, "bob").bind()
+		const n = 600
+		var work sync.WaitGroup
+		for range n {
+			work.Add(1)
+			a.Publish(chat(inbox("bob"), "", "", ""), func(message.Result, bool, error) { work.Done() })
+		}
+		for range 10 {
+			bob.login(router.Resume{}, router.Resume{})
+		}
+		work.Wait()
+		ascending(t, bob.wait("all", func(got []envelope) bool { return lastSeq(got) == n }), 0, n)
+	})
+}
+
 func lastSeq(got []envelope) int64 {
 	for i := len(got) - 1; i >= 0; i-- {
 		if got[i].Seq > 0 {

@@ -37,8 +37,10 @@ func (r *Router) Join(ctx context.Context, user, room string, c Conn, resume Res
 			return first, err
 		}
 	}
-	r.follow(ctx, user, room)
-	r.tell(joinedType, user, room)
+	// He has his answer by now: what fails from here on costs other connections the room until they log in.
+	if err := errors.Join(r.follow(ctx, user, room), r.tell(ctx, joinedType, user, room)); err != nil && ctx.Err() == nil {
+		r.log.Warn("router: not all connections could follow their user into a room", "error", err)
+	}
 	if first {
 		r.Volatile(h, presence(room, "joined", user), nil)
 	}
@@ -51,36 +53,49 @@ func (r *Router) enter(ctx context.Context, c *connection, h History, resume Res
 		return err
 	}
 	defer c.pass()
-	a, err := r.prepare(ctx, c, h, resume)
-	if err != nil {
-		return err
-	}
-	err = r.seam(ctx, c, []*attachment{a}, nil, func([]*attachment) {
-		if ack != nil && !a.notMember {
-			ack(a.standing)
+	for range 3 {
+		a, err := r.prepare(ctx, c, h, resume)
+		if err != nil {
+			return err
 		}
-	})
-	if err == nil && a.notMember {
-		return ErrNotMember // he left meanwhile
+		acked := false
+		err = r.seam(ctx, c, []*attachment{a}, nil, func([]*attachment) {
+			if !a.notMember && !a.sub.gone.Load() {
+				acked = true
+				if ack != nil {
+					ack(a.standing)
+				}
+			}
+		})
+		if err != nil || acked {
+			return err
+		}
+		if a.notMember {
+			break // he left meanwhile
+		}
+		// A leave that was overtaken by this join took the sub away. It looks again too; this is faster.
 	}
-	return err
+	return ErrNotMember
 }
 
 // follow attaches the local connections of user that are not attached to the room yet.
-func (r *Router) follow(ctx context.Context, user, room string) {
+func (r *Router) follow(ctx context.Context, user, room string) error {
 	h := History{Room, room}
+	var errs []error
 	for _, c := range r.connectionsOf(user) {
 		if c.attachedTo(h) {
 			continue
 		}
 		err := r.enter(ctx, c, h, Resume{}, nil)
-		if err != nil && !errors.Is(err, ErrNotMember) && !errors.Is(err, ErrDetached) && ctx.Err() == nil {
-			r.log.Warn("router: a connection could not follow its user into a room", "error", err)
+		if !errors.Is(err, ErrNotMember) && !errors.Is(err, ErrDetached) {
+			errs = append(errs, err)
 		}
 	}
+	return errors.Join(errs...)
 }
 
-// Leave ends the membership of user, wherever he is connected. Leaving a room one is not in is no error.
+// Leave ends the membership of user, wherever he is connected. Leaving a room one is not in is no error, and
+// after an error Leave may be called again.
 func (r *Router) Leave(ctx context.Context, user, room string) error {
 	index, h := r.key(History{Inbox, user}, ":rooms"), History{Room, room}
 	token := r.redis.HGet(ctx, index, room)
@@ -88,41 +103,63 @@ func (r *Router) Leave(ctx context.Context, user, room string) error {
 	if err != nil {
 		return err
 	}
-	r.unfollow(user, room)
-	r.tell(leftType, user, room)
+	if err := r.unfollow(ctx, user, room); err != nil {
+		return err
+	}
+	err = r.tell(ctx, leftType, user, room)
 	if left > 0 {
 		r.Volatile(h, presence(room, "left", user), nil)
 	}
-	if token.Val() != "" {
+	if err == nil && token.Val() != "" {
 		return r.unindex(ctx, user, room, token.Val())
 	}
-	return nil
+	return err
 }
 
-func (r *Router) unfollow(user, room string) {
+// unfollow takes the local connections of user out of the room. He may have joined again between leaving
+// and this, so it looks again: an attach that comes later than the look is not undone.
+func (r *Router) unfollow(ctx context.Context, user, room string) error {
 	for _, c := range r.connectionsOf(user) {
 		c.unsubscribe(History{Room, room})
 	}
+	member, err := r.member(ctx, user, room)
+	if member {
+		return r.follow(ctx, user, room)
+	}
+	return err
 }
 
-// tell lets the agents that hold connections of user know that he joined or left.
-func (r *Router) tell(kind, user, room string) {
+func (r *Router) member(ctx context.Context, user, room string) (bool, error) {
+	return r.redis.HExists(ctx, r.key(History{Room, room}, ":mem"), user).Result()
+}
+
+// tell lets the agents that hold connections of user know that he joined or left, and returns when they do.
+func (r *Router) tell(ctx context.Context, kind, user, room string) error {
 	m := &message.Message{
 		Type: kind, From: message.Address{Type: message.User, ID: user}, To: History{Room, room}.address(),
 	}
-	r.enqueue(&post{history: History{Inbox, user}, message: m})
+	told := make(chan error, 1)
+	r.enqueue(&post{
+		history: History{Inbox, user}, message: m,
+		done: func(_ message.Result, _ bool, err error) { told <- err },
+	})
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // heard is what an agent does that was told: it asks the room, which is the truth, and follows it.
 func (r *Router) heard(ctx context.Context, m *message.Message) error {
 	user, room := m.From.ID, m.To.ID
 	if m.Type == joinedType {
-		r.follow(ctx, user, room) // attaching checks membership
-		return nil
+		return r.follow(ctx, user, room) // attaching checks membership
 	}
-	member, err := r.redis.HExists(ctx, r.key(History{Room, room}, ":mem"), user).Result()
+	member, err := r.member(ctx, user, room)
 	if err == nil && !member {
-		r.unfollow(user, room)
+		err = r.unfollow(ctx, user, room)
 	}
 	return err
 }

@@ -39,6 +39,7 @@ type Router struct {
 	feeds map[History]*feed
 	conns map[uint64]*connection
 	users map[string]map[uint64]*connection
+	ended bool // Run has ended; nobody attaches any more
 }
 
 // New makes a Router. It does no I/O.
@@ -118,6 +119,7 @@ func (r *Router) Run(ctx context.Context) error {
 // detachAll ends all local connections' interest.
 func (r *Router) detachAll() {
 	r.mu.Lock()
+	r.ended = true
 	all := r.conns
 	r.conns, r.users = map[uint64]*connection{}, map[string]map[uint64]*connection{}
 	r.mu.Unlock()
@@ -183,6 +185,9 @@ func (r *Router) allFeeds() []*feed {
 func (r *Router) connection(c Conn, user string) (*connection, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.ended {
+		return nil, ErrDetached
+	}
 	if got := r.conns[c.Key()]; got != nil {
 		if got.user != user {
 			return nil, errors.New("router: the connection is bound to another user")
@@ -208,7 +213,8 @@ func (r *Router) connectionsOf(user string) []*connection {
 	return all
 }
 
-// Detach ends the connection's interest in everything: here at once, in Redis soon after. It is idempotent
+// Detach ends the connection's interest in everything, and must be called for every connection that was
+// given to Login, Bind or Join, whether they succeeded or not: here at once, in Redis soon after. It is idempotent
 // and may be called from within Conn.Send. What another connection of the user holds stays.
 func (r *Router) Detach(c Conn) {
 	r.mu.Lock()

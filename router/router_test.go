@@ -159,3 +159,63 @@ func TestTenThousandInOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestMembershipRaces joins and leaves one room from both agents at once. In the end everybody's connections
+// agree with the room.
+func TestMembershipRaces(t *testing.T) {
+	onBoth(t, func(t *testing.T, m *mesh) {
+		m.shuffle, m.twice = 30, 20
+		a, b := m.agent("a"), m.agent("b")
+		owner := m.client(a, "owner").bind()
+		owner.join("r", router.Resume{})
+		users := []string{"u1", "u2", "u3", "u4"}
+		var conns []*client
+		var work sync.WaitGroup
+		for _, u := range users {
+			onA, onB := m.client(a, u).bind(), m.client(b, u).bind()
+			conns = append(conns, onA, onB)
+			for _, c := range []*client{onA, onB} {
+				work.Go(func() {
+					for range 10 {
+						if _, err := c.a.Join(m.ctx, u, "r", c, router.Resume{}, nil); err != nil && !errors.Is(err, router.ErrNotMember) {
+							t.Error(err)
+						}
+						if err := c.a.Leave(m.ctx, u, "r"); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+		}
+		work.Wait()
+		for _, u := range users[:2] {
+			if _, err := a.Join(m.ctx, u, "r", nil, router.Resume{}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n := 0
+		eventually(t, "connections agree with the room", func() bool {
+			n++
+			text := fmt.Sprint("probe ", n)
+			a.mustPublish(chat(room("r"), "owner", "", text))
+			owner.wait(text, func(got []envelope) bool { return slices.Contains(texts(got), text) })
+			for _, c := range conns {
+				if slices.Contains(texts(c.all()), text) != (c.user == "u1" || c.user == "u2") {
+					return false
+				}
+			}
+			return true
+		})
+		members, _, err := a.Members(m.ctx, "r", "owner")
+		slices.Sort(members)
+		if err != nil || !slices.Equal(members, []string{"owner", "u1", "u2"}) {
+			t.Errorf("members %v, %v", members, err)
+		}
+		for _, u := range users {
+			want := u == "u1" || u == "u2"
+			if got := m.redis.HExists(m.ctx, "{m:u:"+u+"}:rooms", "r").Val(); want && !got {
+				t.Errorf("the index of %s lost the room", u)
+			}
+		}
+	})
+}

@@ -148,6 +148,9 @@ func (r *Router) seam(ctx context.Context, c *connection, all []*attachment, mor
 			err = r.replayAll(ctx, a)
 		}
 	}
+	if err == nil && c.ended() {
+		err = ErrDetached
+	}
 	if err != nil {
 		for _, a := range all {
 			if a.isNew {
@@ -210,6 +213,9 @@ func (r *Router) replay(ctx context.Context, s *sub, from int64, to Standing) er
 			if err := r.pace(ctx, s); err != nil {
 				return err
 			}
+			if s.gone.Load() {
+				return nil
+			}
 			if err := s.c.conn.Send(Stamp(e.body, e.seq, to.Epoch)); err != nil {
 				r.Detach(s.c.conn)
 				return ErrDetached
@@ -227,12 +233,15 @@ func (r *Router) replay(ctx context.Context, s *sub, from int64, to Standing) er
 func (r *Router) letThrough(ctx context.Context, s *sub) error {
 	for {
 		batch, overflow, live := s.taken()
-		if live {
+		if live || s.gone.Load() {
 			return nil
 		}
 		for _, m := range batch {
 			if err := r.pace(ctx, s); err != nil {
 				return err
+			}
+			if s.gone.Load() {
+				return nil
 			}
 			s.pass(m)
 		}
@@ -252,10 +261,10 @@ func (r *Router) letThrough(ctx context.Context, s *sub) error {
 	}
 }
 
-// pace waits until the connection's queue has room.
+// pace waits until the connection's queue has room, or s is gone: then there is nothing to wait for.
 func (r *Router) pace(ctx context.Context, s *sub) error {
 	if s.gone.Load() {
-		return ErrDetached
+		return nil
 	}
 	least := s.c.conn.Backlog()
 	if least <= r.config.ReplayBacklog {
@@ -272,7 +281,7 @@ func (r *Router) pace(ctx context.Context, s *sub) error {
 			n := s.c.conn.Backlog()
 			switch {
 			case s.gone.Load():
-				return ErrDetached
+				return nil
 			case n <= r.config.ReplayBacklog:
 				return nil
 			case n < least:

@@ -137,6 +137,7 @@ func TestSession(t *testing.T) {
 		{"item not base64url", http.Header{"Sec-Websocket-Protocol": {"agentmesh.v1, session.Z29vZA=="}}, 401, nil, ""},
 		{"item empty", http.Header{"Sec-Websocket-Protocol": {"agentmesh.v1, session."}}, 401, nil, ""},
 		{"two items", http.Header{"Sec-Websocket-Protocol": {"agentmesh.v1, " + item("good") + ", " + item("bad")}}, 401, nil, ""},
+		{"two items, the good one last", http.Header{"Sec-Websocket-Protocol": {"agentmesh.v1, " + item("bad") + ", " + item("good")}}, 401, nil, ""},
 		{"item not UTF-8", http.Header{"Sec-Websocket-Protocol": {"agentmesh.v1, " + item("\xff\xfe")}}, 401, nil, ""},
 		{"subprotocol only", http.Header{"Sec-Websocket-Protocol": {"agentmesh.v1"}}, 101, nil, "agentmesh.v1"},
 		{"subprotocol among others", http.Header{"Sec-Websocket-Protocol": {"mqtt, agentmesh.v1"}}, 101, nil, "agentmesh.v1"},

@@ -338,7 +338,7 @@ func TestStuckConsumer(t *testing.T) {
 // CloseAfterFlush cuts a peer that does not read when its time is over.
 func TestCloseAfterFlushOfStuckPeer(t *testing.T) {
 	t.Parallel()
-	b := start(t, websocket.Config{QueueMessages: 10_000, QueueBytes: 64 << 20}, nil)
+	b := start(t, websocket.Config{QueueMessages: 10_000, QueueBytes: 64 << 20, WriteTimeout: time.Hour}, nil)
 	b.handshake(t, "")
 	conn := b.up(t)
 	body := []byte(strings.Repeat("x", 64<<10))

@@ -2,6 +2,7 @@ package websocket_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -196,4 +197,36 @@ func TestUpgradeWhileStopping(t *testing.T) {
 	}
 	recv(t, "Run to end", closedOf(stopped))
 	waitFor(t, "no connections", func() bool { return b.Conns() == 0 })
+}
+
+// What has been written no longer counts against the queue.
+func TestQueueIsFreed(t *testing.T) {
+	t.Parallel()
+	b := start(t, websocket.Config{QueueMessages: 4, QueueBytes: 400}, nil)
+	ws := b.dial(t, nil)
+	conn := b.up(t)
+	for i := range 50 { // a reader that keeps up, over many times the queue
+		body := numbered(i) + strings.Repeat("x", 100)
+		if err := conn.Send([]byte(body)); err != nil {
+			t.Fatalf("message %d: %v, though all before were read", i, err)
+		}
+		wantText(t, ws, body)
+	}
+}
+
+// Messages that come after the close began are read, for the close frame behind them, and not published.
+func TestNothingIsPublishedWhileClosing(t *testing.T) {
+	t.Parallel()
+	b := start(t, websocket.Config{}, nil)
+	c := b.handshake(t, "")
+	b.up(t).CloseAfterFlush(websocket.Normal, "", time.Second)
+	if got, err := c.closeCode(); got != websocket.Normal {
+		t.Fatalf("got %d, %v, want 1000", got, err)
+	}
+	io.WriteString(c, frame(0x81, "late")+frame(0x88, "\x03\xe8"))
+	b.down(t)
+	b.stop()
+	if got := len(b.inbox); got != 0 {
+		t.Errorf("got %d messages, want none", got)
+	}
 }

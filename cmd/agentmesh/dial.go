@@ -149,6 +149,6 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 		user: user, token: token, connected: connected, received: received,
 		write: func(ctx context.Context, body []byte) error { return d.Send(ctx, body) },
 		cause: func() error { return nil },
-		close: func() { cancel(); <-relayed; <-ended },
+		close: func() { cancel(); <-relayed; <-ended }, //nolint:errcheck // the caller has ended it
 	}, nil
 }

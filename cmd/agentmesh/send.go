@@ -121,11 +121,20 @@ func compose(user, room, game, text string) outgoing {
 	case game != "":
 		payload := json.RawMessage(text)
 		if !json.Valid(payload) {
-			payload, _ = json.Marshal(text) // a string always can be
+			payload = quoted(text)
 		}
 		return outgoing{Type: message.GameAction, Game: game, Payload: payload}
 	}
 	return outgoing{Type: message.GlobalMessage, Message: &text}
+}
+
+// quoted makes a JSON string of text.
+func quoted(text string) json.RawMessage {
+	body, err := json.Marshal(text)
+	if err != nil {
+		panic(err) // a string always can be
+	}
+	return body
 }
 
 // await prints the answer to the message with the given id.

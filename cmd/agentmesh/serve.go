@@ -55,6 +55,7 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 	f.StringVar(&cfg.EmbeddedAddr, "embedded-addr", defaultEmbedded, "where the embedded broker listens")
 	f.BoolVar(&cfg.Dev, "dev", false, "serve the chat page and let it make its own sessions; loopback only")
 	f.BoolVar(&cfg.Insecure, "insecure", false, "allow ZeroMQ without encryption on addresses other machines reach")
+	f.StringVar((*string)(&cfg.Relay), "relay", "bound", "whose messages ZeroMQ clients may send each other by name: bound (to a session), open, off")
 	f.StringSliceVar(&cfg.Origins, "origin", nil, "web origins whose pages may connect, or *; none means this host only")
 	f.IntVar(&cfg.MaxMessage, "max-message", 64<<10, "largest message in bytes, at most 196608")
 	f.DurationVar(&cfg.Lease, "lease", 3*time.Second, "after which a crashed agent's jobs are taken over")

@@ -56,6 +56,7 @@ var House = []Place{
 
 	{Dir: "internal/archtest", Floor: forTests},
 	{Dir: "internal/deps", Floor: forTests, Owns: []string{"github.com", "go.uber.org", "golang.org"}}, // holds modules until their owner stands
+	{Dir: "internal/doctest", Floor: forTests},
 	{Dir: "internal/leaktest", Floor: forTests, Owns: []string{"go.uber.org/goleak"}},
 	{Dir: "internal/testbrowser", Floor: forTests, Owns: []string{"github.com/chromedp"}},
 	{Dir: "internal/testredis", Floor: forTests, Owns: []string{"github.com/redis/go-redis", "github.com/Shopify/toxiproxy"}},

@@ -164,7 +164,7 @@ func serveAt(tb testing.TB, name, redisURL, zmq, http string, args ...string) *a
 	if !strings.HasPrefix(ready, "ready ") {
 		tb.Fatalf("%s: the first line is %q, not ready", name, ready)
 	}
-	for _, field := range strings.Fields(ready) {
+	for field := range strings.FieldsSeq(ready) {
 		k, v, _ := strings.Cut(field, "=")
 		switch k {
 		case "zmq":

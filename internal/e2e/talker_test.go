@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os/exec"
 	"testing"
 	"time"
@@ -210,9 +211,7 @@ func (t *talker) refused(ref, code string) envelope {
 func (t *talker) logIn(more envelope) envelope {
 	t.tb.Helper()
 	e := envelope{"type": "Login", "id": "login"}
-	for k, v := range more {
-		e[k] = v
-	}
+	maps.Copy(e, more)
 	t.send(e)
 	return t.ack("login")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -48,6 +49,10 @@ func connect(o *redis.UniversalOptions) redis.UniversalClient {
 	cluster.ClusterStateReloadInterval = 5 * time.Second // the default of a minute is a minute's outage after a failover
 	return redis.NewClusterClient(cluster)
 }
+
+// Silence stops the driver from writing to standard error by itself; every failure is an error of the
+// command too. It is for main: the driver has one logger for the whole process.
+func Silence() { logging.Disable() }
 
 // Close closes both pools.
 func (c *Client) Close() error {
@@ -114,6 +119,20 @@ func safeOptions() *redis.UniversalOptions {
 		PoolSize:                 32,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+}
+
+// Redacted is a URL that may be shown: without user and password.
+func Redacted(rawURL string) string {
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok {
+		return ""
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:]
+	}
+	path, _, _ = strings.Cut(path, "?")
+	return strings.TrimSuffix(scheme+"://"+authority+"/"+path, "/")
 }
 
 // hosts lists the host:port pairs of a URL that may name several.

@@ -24,7 +24,7 @@ const expiryTick = 50 * time.Millisecond
 func StartEmbedded(addr string) (*Embedded, error) {
 	e := &Embedded{server: miniredis.NewMiniRedis(), stop: make(chan struct{})}
 	if err := e.server.StartAddr(addr); err != nil {
-		return nil, fmt.Errorf("redis: the embedded server cannot listen on %s: %w", addr, err)
+		return nil, fmt.Errorf("redis: the embedded server cannot listen on %s (does another agent run? give this one an address of its own, or both the same Redis): %w", addr, err)
 	}
 	e.ended.Go(e.expire)
 	return e, nil

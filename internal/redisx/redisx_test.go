@@ -31,6 +31,21 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+func TestRedacted(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"redis://h:1":                             "redis://h:1",
+		"redis://ann:p@ss@h:1/2?protocol=3":       "redis://h:1/2",
+		"redis+cluster://:s3cr3t@a:1,b:2":         "redis+cluster://a:1,b:2",
+		"redis+sentinel://a:1,b:2/main?db=secret": "redis+sentinel://a:1,b:2/main",
+		"nonsense": "",
+	} {
+		if got := redisx.Redacted(in); got != want {
+			t.Errorf("Redacted(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func TestScriptsHealAfterFlush(t *testing.T) {
 	t.Parallel()
 	embedded, err := redisx.StartEmbedded("127.0.0.1:0")

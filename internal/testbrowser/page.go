@@ -17,7 +17,7 @@ import (
 type Page struct {
 	tb      testing.TB
 	browser *Browser
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // chromedp names a tab by its context
 
 	mu     sync.Mutex // guards errors
 	errors []string
@@ -203,6 +203,9 @@ func selector(target string) string {
 
 // quote makes s a JavaScript string; JSON is one.
 func quote(s string) string {
-	b, _ := json.Marshal(s)
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // a string always can be
+	}
 	return string(b)
 }

@@ -31,7 +31,7 @@ const Timeout = 30 * time.Second
 // Browser is one Chromium process.
 type Browser struct {
 	tb  testing.TB
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // chromedp names a browser by its context
 }
 
 // Open starts a browser and opens url in it. The browser ends with the test.

@@ -13,7 +13,7 @@
 //
 // # Time
 //
-// Redis decides what has expired, by its own TIME. The clocks of the agents do not matter.
+// Redis decides what has expired, by its own clock. The clocks of the agents do not matter.
 //
 // # Ends
 //
@@ -23,9 +23,9 @@
 //
 // # Keys
 //
-// Every script works on one key, so that it runs on a Cluster. P is Config.Prefix.
+// Every script works on one key, so all of this runs on a Cluster. P is Config.Prefix.
 //
-//	{P:s:<digest>}  HASH    user, roles, created, expires, revoked (ms); expires 24 h after the session ends
+//	{P:s:<digest>}  HASH    user, roles, created, expires, revoked (ms); its key lives until 24 h after the end
 //	{P:su:<user>}   ZSET    digest by expiry (ms): the sessions of a user
 //	{P:sl}          ZSET    digest by expiry (ms; by its end when revoked): all, for List; pruned 24 h later
 //	{P:sr}          STREAM  d (digest), u (user): revocations, about the last Config.Revocations of them

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +32,16 @@ func onBoth(t *testing.T, test func(t *testing.T, url string)) {
 		t.Cleanup(server.Close)
 		test(t, server.URL())
 	})
+}
+
+// on picks a number by the server: the embedded one interprets scripts slowly, the more so under the race
+// detector.
+func on(t *testing.T, redis, embedded int) int {
+	t.Helper()
+	if strings.HasSuffix(t.Name(), "/embedded") {
+		return embedded
+	}
+	return redis
 }
 
 func open(t *testing.T, url string) *redisx.Client {

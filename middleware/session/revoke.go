@@ -41,7 +41,7 @@ func (s *Store) RevokeUser(ctx context.Context, user string) (int, error) {
 		return 0, fmt.Errorf("session: revoke: %w", err)
 	}
 	total := 0
-	for part := range slices.Chunk(digests, page) {
+	for part := range slices.Chunk(digests, portion) {
 		n, err := s.revoke(ctx, part, user)
 		total += n
 		if err != nil {

@@ -12,9 +12,6 @@ var indexSource string
 //go:embed scripts/create.lua
 var createSource string
 
-//go:embed scripts/verify.lua
-var verifySource string
-
 //go:embed scripts/revoke.lua
 var revokeSource string
 
@@ -22,6 +19,5 @@ var revokeSource string
 var (
 	indexScript  = redisx.NewScript(indexSource)
 	createScript = redisx.NewScript(createSource)
-	verifyScript = redisx.NewScript(verifySource)
 	revokeScript = redisx.NewScript(revokeSource)
 )

@@ -20,7 +20,8 @@ const (
 	maxUser   = 128            // bytes; the protocol's limit on an id
 	maxRole   = 64             // bytes
 	maxRoles  = 32
-	page      = 256 // sessions a round trip
+	page      = 256 // sessions read in one round trip
+	portion   = 32  // sessions revoked in one round trip
 )
 
 // ErrTooMany means that the user has Config.MaxPerUser live sessions already.

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/agentmesh/agentmesh/internal/redisx"
 )
 
 // Why a session is not valid, in the words of the protocol's Logout.
@@ -28,106 +26,114 @@ type Verdict struct {
 	Left    time.Duration // until it expires; 0 when not Valid. A cached verdict must not outlive it
 }
 
-// Verify asks Redis about a token. A token that is unknown, ended or not of the right form gets a Verdict,
-// not an error. An error means that Redis did not answer: the caller lets nobody in.
+// Verify asks Redis about a token, in one round trip. A token that is unknown, ended or not of the right form
+// gets a Verdict, not an error. An error means that Redis did not answer: the caller lets nobody in.
 func (s *Store) Verify(ctx context.Context, token string) (Verdict, error) {
 	if token == "" || len(token) > maxToken {
 		return Verdict{Reason: Invalid}, nil
 	}
-	digest := Digest(token)
-	return verdict(digest, s.redis.Eval(ctx, verifyScript, []string{s.sessionKey(digest)}))
+	verdicts, err := s.VerifyAll(ctx, []string{Digest(token)})
+	if err != nil {
+		return Verdict{}, err
+	}
+	return verdicts[0], nil
 }
 
 // VerifyAll asks about many sessions in one pipeline and answers in the same order. It gives an error, and
 // no verdict, when Redis did not answer for all of them.
 func (s *Store) VerifyAll(ctx context.Context, digests []string) ([]Verdict, error) {
-	verdicts := make([]Verdict, len(digests))
-	calls := make([]redisx.Call, 0, len(digests))
-	places := make([]int, 0, len(digests))
+	pipe := s.redis.Pipeline()
+	asked := make([]question, len(digests))
 	for i, d := range digests {
-		if !isDigest(d) {
-			verdicts[i] = Verdict{Reason: Invalid, Session: Session{Digest: d}}
-			continue
+		if isDigest(d) {
+			asked[i] = ask(ctx, pipe, s.sessionKey(d))
 		}
-		calls = append(calls, redisx.Call{Script: verifyScript, Keys: []string{s.sessionKey(d)}})
-		places = append(places, i)
 	}
-	if len(calls) == 0 {
-		return verdicts, nil
+	if pipe.Len() > 0 {
+		_, _ = pipe.Exec(ctx) // each command carries its own error
 	}
-	for i, cmd := range s.redis.EvalAll(ctx, calls) {
-		v, err := verdict(digests[places[i]], cmd)
+	verdicts := make([]Verdict, len(digests))
+	for i, d := range digests {
+		v, err := asked[i].verdict()
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("session: verify: %w", err)
 		}
-		verdicts[places[i]] = v
+		v.Session.Digest = d
+		verdicts[i] = v
 	}
 	return verdicts, nil
 }
 
-func verdict(digest string, cmd *redis.Cmd) (Verdict, error) {
-	reply, err := cmd.Slice()
-	if err != nil {
-		return Verdict{}, fmt.Errorf("session: verify: %w", err)
-	}
-	r, err := parseRecord(reply)
-	if err != nil {
-		return Verdict{}, err
-	}
-	v := Verdict{Session: Session{Digest: digest}}
-	if r.user == "" {
-		v.Reason = Invalid
-		return v, nil
-	}
-	v.Session.User, v.Session.Roles = r.user, r.roles
-	v.Session.Created, v.Session.Expires = fromMillis(r.created), fromMillis(r.expires)
-	switch {
-	case r.revoked:
-		v.Reason = Revoked
-	case r.now >= r.expires:
-		v.Reason = Expired
-	default:
-		v.Valid, v.Left = true, time.Duration(r.expires-r.now)*time.Millisecond
-	}
-	return v, nil
+// question is what is asked about one session. Its key lives exactly a tombstone's time longer than the
+// session, so the time to live tells what is left by the clock of Redis.
+//
+// The time is read before the fields: of a session that is revoked in between, the fields tell. The other
+// way round it would look expired.
+type question struct {
+	ttl    *redis.DurationCmd
+	fields *redis.SliceCmd
 }
 
-// record is what verify.lua returns.
-type record struct {
-	user                  string // empty: there is no such session
-	roles                 []string
-	now, created, expires int64 // ms
-	revoked               bool
+func ask(ctx context.Context, pipe redis.Pipeliner, key string) question {
+	return question{
+		ttl:    pipe.PTTL(ctx, key),
+		fields: pipe.HMGet(ctx, key, "user", "roles", "created", "expires", "revoked"),
+	}
 }
 
 var errRecord = errors.New("session: Redis holds something else under the key of a session")
 
-func parseRecord(reply []any) (record, error) {
-	if len(reply) != 6 {
-		return record{}, errRecord
+func (q question) verdict() (Verdict, error) {
+	if q.fields == nil { // not even a digest
+		return Verdict{Reason: Invalid}, nil
 	}
-	var r record
-	var texts [5]string
-	now, ok := reply[0].(int64)
+	ttl, err := q.ttl.Result()
+	if err != nil {
+		return Verdict{}, err
+	}
+	fields, err := q.fields.Result()
+	if err != nil {
+		return Verdict{}, err
+	}
+	if len(fields) != 5 {
+		return Verdict{}, errRecord
+	}
+	if fields[0] == nil || ttl < 0 {
+		return Verdict{Reason: Invalid}, nil
+	}
+	var v Verdict
+	if v.Session, err = parse(fields); err != nil {
+		return Verdict{}, err
+	}
+	switch left := ttl - tombstone; {
+	case fields[4] != nil:
+		v.Reason = Revoked
+	case left <= 0:
+		v.Reason = Expired
+	default:
+		v.Valid, v.Left = true, left
+	}
+	return v, nil
+}
+
+// parse reads the fields of a session as ask names them.
+func parse(fields []any) (Session, error) {
+	var texts [4]string
 	for i := range texts {
-		text, isText := reply[i+1].(string)
-		texts[i], ok = text, ok && isText
+		text, ok := fields[i].(string)
+		if !ok {
+			return Session{}, errRecord
+		}
+		texts[i] = text
 	}
-	if !ok {
-		return record{}, errRecord
-	}
-	r.now, r.user, r.revoked = now, texts[0], texts[4] != ""
-	if r.user == "" {
-		return r, nil
-	}
-	if texts[1] != "" {
-		r.roles = strings.Split(texts[1], "\n")
-	}
-	var errCreated, errExpires error
-	r.created, errCreated = strconv.ParseInt(texts[2], 10, 64)
-	r.expires, errExpires = strconv.ParseInt(texts[3], 10, 64)
+	created, errCreated := strconv.ParseInt(texts[2], 10, 64)
+	expires, errExpires := strconv.ParseInt(texts[3], 10, 64)
 	if errCreated != nil || errExpires != nil {
-		return record{}, errRecord
+		return Session{}, errRecord
 	}
-	return r, nil
+	s := Session{User: texts[0], Created: fromMillis(created), Expires: fromMillis(expires)}
+	if texts[1] != "" {
+		s.Roles = strings.Split(texts[1], "\n")
+	}
+	return s, nil
 }

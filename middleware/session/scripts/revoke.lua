@@ -8,7 +8,7 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function ms(n) return string.format('%.0f', n) end
-local s = redis.call('HMGET', KEYS[1], 'user', 'expires', 'revoked')
+local s = redis.call('HMGET', KEYS[1], 'user', 'revoked')
 if not s[1] then
   if ARGV[2] == '' then
     return {'none', '', ms(now)}
@@ -17,10 +17,10 @@ if not s[1] then
   redis.call('PEXPIREAT', KEYS[1], ms(now + ARGV[1]))
   return {'pending', ARGV[2], ms(now)}
 end
-if s[3] then
+if s[2] then
   return {'again', s[1], ms(now)}
 end
-if tonumber(s[2]) <= now then
+if redis.call('PTTL', KEYS[1]) <= tonumber(ARGV[1]) then -- the key outlives the session by a tombstone's time
   return {'expired', s[1], ms(now)}
 end
 redis.call('HSET', KEYS[1], 'revoked', ms(now))

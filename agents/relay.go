@@ -1,0 +1,81 @@
+package agents
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/agentmesh/agentmesh/agents/message"
+)
+
+// Relay says whose messages a ZeroMQ endpoint passes on to other clients by name, as the router of Very
+// Powerful Agents does: [name, 0x01, payload] from the client called sender reaches the client called name
+// as [sender, 0x01, payload]. It is at most once, and not a job: nobody keeps what nobody takes.
+type Relay string
+
+// The ways to relay.
+const (
+	RelayBound Relay = "bound" // from connections with a session whose routing id is the user's id or begins with it and a dot
+	RelayOpen  Relay = "open"  // from everybody; for trusted networks
+	RelayOff   Relay = "off"
+)
+
+func (r Relay) validate() error {
+	switch r {
+	case RelayBound, RelayOpen, RelayOff:
+		return nil
+	}
+	return fmt.Errorf("agents: Relay %q: want bound, open or off", string(r))
+}
+
+// relayType marks a request to relay among the messages of a client.
+const relayType = "mesh.relay"
+
+// relayFrame is the type frame of a client's message to a client.
+const relayFrame = 1
+
+// isRelay reports whether frames are [name, type 1, payload, …]. The type is a big-endian number of any
+// length, as the Python side reads it.
+func isRelay(frames [][]byte) bool {
+	if len(frames) < 3 || len(frames[1]) == 0 {
+		return false
+	}
+	kind := frames[1]
+	for _, b := range kind[:len(kind)-1] {
+		if b != 0 {
+			return false
+		}
+	}
+	return kind[len(kind)-1] == relayFrame
+}
+
+// forAgent reports whether the name of a relay message is the agent's own: its payload is an envelope.
+func (a *Agent) forAgent(name []byte) bool { return len(name) == 0 || string(name) == a.cfg.Name }
+
+// relay passes a message on, and reports whether it was let through.
+func (a *Agent) relay(c *client, frames [][]byte) bool {
+	from, ok := c.link.(*dealer)
+	if !ok || len(frames) != 3 || !utf8.Valid(frames[0]) || !utf8.Valid(frames[2]) || !utf8.ValidString(from.RoutingID()) {
+		return false // a Python client dies of what is not UTF-8 or not three frames
+	}
+	if a.cfg.Relay == RelayBound {
+		s, bound := c.identity()
+		if id := from.RoutingID(); !bound || (id != s.User && !strings.HasPrefix(id, s.User+".")) {
+			return false
+		}
+	}
+	to, here := a.dealers.Peer(string(frames[0]))
+	if !here {
+		return false
+	}
+	return to.Send([]byte(from.RoutingID()), []byte{relayFrame}, frames[2]) == nil
+}
+
+// relayed is the request to relay frames.
+func (a *Agent) relayed(c *client, frames [][]byte) request {
+	r := request{client: c, m: &message.Message{Type: relayType}, relay: frames}
+	if a.cfg.Relay == RelayBound {
+		r.digest = c.digest
+	}
+	return r
+}
