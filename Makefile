@@ -36,8 +36,10 @@ fmt: ## Format the code
 lint: ## Run the linters; the first run builds them, which takes a minute or two
 	$(LINT) run ./...
 
-bench: ## Run the benchmarks (BENCHTIME=1s)
+bench: ## Run the benchmarks (BENCHTIME=1s), then measure the whole loop beside a plain relay (docs/performance.md)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+	@.ci/setup
+	$(GO) run ./internal/bench/loop
 
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)

@@ -27,7 +27,7 @@ type post struct {
 	history History
 	author  string
 	mark    string
-	markFor time.Duration
+	named   bool // the mark is a client's, else one of this router's own
 	body    []byte
 	message *message.Message // for the holders; nil for a Post
 	done    func(message.Result, bool, error)
@@ -48,13 +48,13 @@ type post struct {
 // order of Publish; an ErrRefused comes at once, before Publish returns. Errors: ErrNotMember, ErrRefused,
 // ErrUnavailable (all: nothing was stored), ErrUnknown (the router ended; nobody knows).
 func (r *Router) Publish(p Post, done func(message.Result, bool, error)) {
-	n := &post{history: p.To, mark: p.Mark, markFor: r.config.Dedup, body: p.Body, done: done}
+	n := &post{history: p.To, mark: p.Mark, named: p.Mark != "", body: p.Body, done: done}
 	if p.To.Kind == Room {
 		n.author = p.Author
 	}
-	if n.mark == "" {
+	if !n.named {
 		// No client's mark begins with a line feed: ids hold no control characters.
-		n.mark, n.markFor = "\n"+r.me+"\n"+strconv.FormatUint(r.counter.Add(1), 36), transportMark
+		n.mark = "\n" + r.me + "\n" + strconv.FormatUint(r.counter.Add(1), 36)
 	}
 	r.enqueue(n)
 }
@@ -125,10 +125,19 @@ func (r *Router) call(posts []*post) redisx.Call {
 		check = "1"
 	}
 	mark := r.key(h, ":o:")
-	c.Args = append(make([]any, 0, 4+3*len(posts)), max(r.config.Keep, 0), r.config.KeepFor.Milliseconds(), r.newEpoch(), check)
-	for _, p := range posts {
+	named := make([]byte, len(posts))
+	c.Args = append(make([]any, 0, 7+2*len(posts)), max(r.config.Keep, 0), r.config.KeepFor.Milliseconds(), r.newEpoch(), check,
+		r.config.Dedup.Milliseconds(), transportMark.Milliseconds(), named)
+	for i, p := range posts {
+		named[i] = '0'
+		if p.named {
+			named[i] = '1'
+		}
 		c.Keys = append(c.Keys, mark+p.mark)
-		c.Args = append(c.Args, p.markFor.Milliseconds(), p.author, p.body)
+		c.Args = append(c.Args, p.body)
+		if h.Kind == Room {
+			c.Args = append(c.Args, p.author)
+		}
 	}
 	return c
 }
@@ -145,7 +154,7 @@ func (l *lane) stored(ctx context.Context, g *group, a *answer) error {
 		return nil
 	}
 	list := a.array(0)
-	holders := list.strings()
+	holders, epoch := list.strings(), a.str(1)
 	a.err = errors.Join(a.err, list.err)
 	type outcome struct {
 		status, seq int64
@@ -153,7 +162,11 @@ func (l *lane) stored(ctx context.Context, g *group, a *answer) error {
 	}
 	outcomes := make([]outcome, len(g.posts))
 	for i := range g.posts {
-		v := a.array(i + 1)
+		if seq, stored := a.at(i + 2).(int64); stored {
+			outcomes[i] = outcome{0, seq, epoch, ""}
+			continue
+		}
+		v := a.array(i + 2)
 		outcomes[i] = outcome{v.int(0), v.int(1), v.str(2), v.str(3)}
 		a.err = errors.Join(a.err, v.err)
 	}

@@ -1,10 +1,12 @@
 -- publish appends posts to one history, each exactly once, and says which agents must be told.
 -- KEYS 1 :h, 2 :l, 3 :at, 4 :mem, then one :o:<mark> for each post
 -- ARGV 1 entries to keep (0: none), 2 milliseconds to keep them, 3 the epoch if the history begins now,
---      4 "1" to check membership of authors, then three for each post: life of its mark in ms, author
---      ("" is not checked), body
--- returns {holders}, then {status, seq, epoch, body} for each post; status 0 stored, 1 stored before (body
---      is what was stored, "" if it is no longer kept), 2 the author is not a member (nothing was written)
+--      4 "1" to check membership of authors, 5 life in ms of a mark that a client named, 6 of any other,
+--      7 a character for each post: "1" when a client named its mark; then for each post its body and, when
+--      4 is "1", its author ("" is not checked)
+-- returns {holders}, the epoch, then for each post the seq when it is stored now, or {status, seq, epoch,
+--      body}; status 1 stored before (body is what was stored, "" if it is no longer kept), 2 the author is
+--      not a member (nothing was written)
 -- A mark, its sequence number and its entry are written together or not at all.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -30,21 +32,27 @@ local function before(mark)
   return {1, tonumber(first), life, body}
 end
 
-local reply, stored = {{}}, 0
+-- Most of this script's time goes into arguments and answers, so there is one of each for a post.
+local call, format, byte = redis.call, string.format, string.byte
+local stride = ARGV[4] == '1' and 2 or 1
+local written, life = format('%.0f', now), ' ' .. epoch
+local named = byte('1')
+local reply, stored = {{}, epoch}, 0
 for i = 5, #KEYS do
-  local arg = 5 + (i - 5) * 3
-  local author = ARGV[arg + 1]
+  local arg = 8 + (i - 5) * stride
+  local author = stride == 2 and ARGV[arg + 1] or ''
   local answer
-  if ARGV[4] == '1' and author ~= '' and redis.call('HEXISTS', KEYS[4], author) == 0 then
+  if author ~= '' and redis.call('HEXISTS', KEYS[4], author) == 0 then
     answer = before(KEYS[i]) or {2, 0, '', ''}
   else
-    local id = string.format('%.0f', seq + 1)
-    if redis.call('SET', KEYS[i], id .. ' ' .. epoch, 'NX', 'PX', ARGV[arg]) then
+    local id = format('%.0f', seq + 1)
+    local kept = byte(ARGV[7], i - 4) == named and ARGV[5] or ARGV[6]
+    if call('SET', KEYS[i], id .. life, 'NX', 'PX', kept) then
       seq, stored = seq + 1, stored + 1
       if keep > 0 then
-        redis.call('XADD', KEYS[2], id .. '-0', 't', string.format('%.0f', now), 'b', ARGV[arg + 2])
+        call('XADD', KEYS[2], id .. '-0', 't', written, 'b', ARGV[arg])
       end
-      answer = {0, seq, epoch, ''}
+      answer = seq
     else
       answer = before(KEYS[i])
     end

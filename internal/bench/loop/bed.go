@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,9 +33,9 @@ const relayName = "pyzmq relay"
 
 var systems = []system{
 	{name: "two agents", agents: 2},
-	{name: "two agents, everysec", agents: 2, appendfsync: "everysec"},
+	{name: "two agents (everysec)", agents: 2, appendfsync: "everysec"},
 	{name: "one agent", agents: 1},
-	{name: "one agent, everysec", agents: 1, appendfsync: "everysec"},
+	{name: "one agent (everysec)", agents: 1, appendfsync: "everysec"},
 	{name: relayName},
 }
 
@@ -66,11 +67,22 @@ func newKit(ctx context.Context, dir, profile string) (*kit, error) {
 	return k, nil
 }
 
-func (k *kit) systems() []system {
-	if k.profile != "" {
-		return systems[:1]
+// chosen are the systems named, in the order of the tables.
+func chosen(names string) ([]system, error) {
+	if names == "" {
+		return systems, nil
 	}
-	return systems
+	var list []system
+	wanted := strings.Split(names, ",")
+	for _, s := range systems {
+		if slices.Contains(wanted, s.name) {
+			list = append(list, s)
+		}
+	}
+	if len(list) != len(wanted) {
+		return nil, fmt.Errorf("-systems %s: the names stand in the tables, as %q", names, systems[0].name)
+	}
+	return list, nil
 }
 
 // bed is a running system.

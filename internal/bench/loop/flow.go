@@ -3,9 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // load is what one run sends.
@@ -43,17 +42,27 @@ func (g *group) flow(ctx context.Context, l load) (flow, error) {
 	for i, p := range g.pairs {
 		runs[i] = newTrip(p, l)
 	}
-	all, ctx := errgroup.WithContext(ctx)
+	var all sync.WaitGroup
+	var failed sync.Once
+	var first error
+	run := func(task func(context.Context) error) {
+		all.Go(func() {
+			if err := task(ctx); err != nil {
+				failed.Do(func() { first = err; cancel() })
+			}
+		})
+	}
 	begin := time.Now()
 	for _, t := range runs {
-		all.Go(func() error { return t.send(ctx) })
-		all.Go(func() error { return t.receive(ctx) })
+		run(t.send)
+		run(t.receive)
 		if !t.pair.relay {
-			all.Go(func() error { return t.confirm(ctx) })
+			run(t.confirm)
 		}
 	}
-	if err := all.Wait(); err != nil {
-		return flow{}, err
+	all.Wait()
+	if first != nil {
+		return flow{}, first
 	}
 	f := flow{took: time.Since(begin)}
 	for _, t := range runs {

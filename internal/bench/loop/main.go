@@ -30,6 +30,7 @@ type options struct {
 	pairs                  []int
 	probes                 int // messages of the latency cells
 	rate                   int
+	systems                []system
 	profile                string
 }
 
@@ -43,6 +44,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	f.IntVar(&o.probes, "probes", 2000, "messages of one latency cell")
 	f.IntVar(&o.rate, "rate", 500, "messages per second of the latency cell with a fixed rate")
 	f.StringVar(&o.profile, "profile", "", "write CPU profiles of two agents into this directory instead")
+	names := f.String("systems", "", "only these, as in the tables, separated by commas; empty means all")
 	pairs := f.String("pairs", "1,8,64", "numbers of senders, each with a recipient")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -57,7 +59,11 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	if o.rounds < 1 || o.messages < 1 || o.size < digits || o.window < 1 || o.probes < 1 || o.rate < 1 {
 		return o, errors.New("-rounds, -messages, -window, -probes and -rate must be at least 1, -size 10")
 	}
-	return o, nil
+	if o.profile != "" {
+		*names = systems[0].name
+	}
+	o.systems, err = chosen(*names)
+	return o, err
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
@@ -77,7 +83,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	r := newReport(o, k.systems())
+	r := newReport(o)
 	if err := measureAll(ctx, o, k, r, stderr); err != nil {
 		return err
 	}
@@ -86,10 +92,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 
 // measureAll fills the report, the systems taking turns.
 func measureAll(ctx context.Context, o options, k *kit, r *report, progress io.Writer) error {
-	cells := o.rounds * len(o.pairs) * len(k.systems())
+	cells := o.rounds * len(o.pairs) * len(o.systems)
 	for round, n := 0, 0; round < o.rounds; round++ {
 		for _, pairs := range o.pairs {
-			for _, s := range k.systems() {
+			for _, s := range o.systems {
 				n++
 				fmt.Fprintf(progress, "\r\x1b[K%d/%d: round %d, %s, %d pairs", n, cells, round+1, s.name, pairs)
 				if err := measureCell(ctx, o, k, s, pairs, r); err != nil {

@@ -28,13 +28,12 @@ type cell struct {
 // report is what was measured, round by round.
 type report struct {
 	options     options
-	systems     []system
 	throughputs map[cell][]throughput
 	latencies   map[string][]latency
 }
 
-func newReport(o options, systems []system) *report {
-	return &report{options: o, systems: systems, throughputs: map[cell][]throughput{}, latencies: map[string][]latency{}}
+func newReport(o options) *report {
+	return &report{options: o, throughputs: map[cell][]throughput{}, latencies: map[string][]latency{}}
 }
 
 func (r *report) addThroughput(system string, pairs int, t throughput) {
@@ -62,7 +61,7 @@ func (r *report) write(w io.Writer, machine []string) error {
 	fmt.Fprintln(b, "|---:|---|---:|---:|"+strings.Repeat("---:|", len(processNames)+1))
 	for _, pairs := range o.pairs {
 		relay := r.throughputs[cell{relayName, pairs}]
-		for _, s := range r.systems {
+		for _, s := range r.options.systems {
 			r.throughputRow(b, pairs, s, r.throughputs[cell{s.name, pairs}], relay)
 		}
 	}
@@ -103,7 +102,7 @@ func (r *report) latencyTable(b *strings.Builder) {
 	fmt.Fprintf(b, "\nLatency in µs from Send to the recipient, one pair, %d messages: with one in flight, and at %d messages/s\n\n", r.options.probes, r.options.rate)
 	fmt.Fprintln(b, "| system | one in flight: messages/s | p50 | p99 | Ack p50 | fixed rate: p50 | p99 |")
 	fmt.Fprintln(b, "|---|---:|---:|---:|---:|---:|---:|")
-	for _, s := range r.systems {
+	for _, s := range r.options.systems {
 		var rate, p50, p99, ack, paced50, paced99 figures
 		for _, l := range r.latencies[s.name] {
 			rate = append(rate, l.closedRate)
