@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// describeMachine says where the figures are from.
-func describeMachine(ctx context.Context) []string {
+// describeMachine says where the figures are from; before is the load when the run began.
+func describeMachine(ctx context.Context, before string) []string {
 	return []string{
-		fmt.Sprintf("%s, %d cores, load %s, %s", field("/proc/cpuinfo", "model name"), runtime.NumCPU(), load1(), kernel()),
+		fmt.Sprintf("%s, %d cores, load %s before and %s after, %s", field("/proc/cpuinfo", "model name"), runtime.NumCPU(), before, load1(), kernel()),
 		fmt.Sprintf("%s, agentmesh %s, %s", runtime.Version(), revision(ctx), time.Now().UTC().Format(time.DateOnly)),
 		firstLine(ctx, "redis-server", "--version"),
 		firstLine(ctx, python, "-c", "import sys, zmq; print('Python', sys.version.split()[0], 'pyzmq', zmq.__version__, 'libzmq', zmq.zmq_version())"),

@@ -83,11 +83,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return err
 	}
-	r := newReport(o)
+	r, load := newReport(o), load1()
 	if err := measureAll(ctx, o, k, r, stderr); err != nil {
 		return err
 	}
-	return r.write(stdout, describeMachine(ctx))
+	return r.write(stdout, describeMachine(ctx, load))
 }
 
 // measureAll fills the report, the systems taking turns.
