@@ -26,6 +26,8 @@ type Server struct {
 	args []string
 	cmd  *exec.Cmd
 
+	paused bool
+
 	// Of a Cluster's node.
 	bus  string // its second port
 	slot int    // the first slot of the master it began as, or is a replica of
@@ -85,13 +87,19 @@ func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 // Pause stops the process (SIGSTOP); Resume lets it go on.
-func (s *Server) Pause() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.paused = true
+	_ = s.cmd.Process.Signal(syscall.SIGSTOP)
+}
 
 // Resume continues a paused server.
-func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+func (s *Server) Resume() {
+	s.paused = false
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+}
 
-// runs says whether the server was started and not ended since.
-func (s *Server) runs() bool { return s.cmd != nil }
+// runs says whether the server can answer: it was started, and neither ended nor paused since.
+func (s *Server) runs() bool { return s.cmd != nil && !s.paused }
 
 func (s *Server) end(sig syscall.Signal) {
 	if s.cmd == nil {
@@ -102,7 +110,7 @@ func (s *Server) end(sig syscall.Signal) {
 		_ = s.cmd.Process.Signal(syscall.SIGCONT)
 	}
 	_ = s.cmd.Wait()
-	s.cmd = nil
+	s.cmd, s.paused = nil, false
 }
 
 func (s *Server) start() error {
