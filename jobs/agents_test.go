@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/internal/redisx"
+	"github.com/agentmesh/agentmesh/internal/testredis"
 	"github.com/agentmesh/agentmesh/jobs"
 )
 
@@ -174,4 +176,34 @@ func TestReaperDiesWhileReaping(t *testing.T) {
 			t.Errorf("the second got %d of %d", second.distinct(), n)
 		}
 	})
+}
+
+// TestHungConnections: every connection falls silent, as after the failover of a server that hangs. One agent
+// finds a working one sooner than the other, and does not take it for dead.
+func TestHungConnections(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, testredis.Start(t).URL)
+	var deaths atomic.Int64
+	for i := range 2 {
+		c := client(t, p.url())
+		cfg := quick(c)
+		cfg.AgentTTL = time.Second
+		work(t, start(t, cfg), jobs.WorkerConfig{
+			Orphan:   func(context.Context, string, jobs.Job) error { return nil },
+			Rejoined: func(context.Context) { deaths.Add(1) },
+		})
+		if i == 0 {
+			continue
+		}
+		var asking sync.WaitGroup // many connections that will hang, one after the other
+		for range 4 {
+			asking.Go(func() { c.BLPop(context.Background(), 200*time.Millisecond, "nothing") })
+		}
+		asking.Wait()
+	}
+	p.hang()
+	waitFor(9 * time.Second)
+	if n := deaths.Load(); n > 0 {
+		t.Errorf("%d agents were taken for dead", n)
+	}
 }

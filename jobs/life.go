@@ -77,7 +77,7 @@ func (l *life) keep(ctx context.Context) {
 			if first {
 				b.cfg.Logger.Warn("renewing the registration failed; it is tried again", "error", err)
 			}
-			wait = min(wait, 100*time.Millisecond)
+			wait = min(b.cfg.AgentTTL/12, 100*time.Millisecond)
 		}
 		if !pause(ctx, wait) {
 			return
@@ -85,9 +85,10 @@ func (l *life) keep(ctx context.Context) {
 	}
 }
 
-// beat reports whether this agent is still registered.
+// beat reports whether this agent is still registered. It gives a silent connection up while there is time
+// for another beat.
 func (l *life) beat(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(batchTimeout, l.w.b.cfg.AgentTTL/2))
 	defer cancel()
 	n, err := l.w.b.redis.Eval(ctx, beatScript, []string{l.w.b.keys.agents()}, l.w.me, l.w.b.cfg.AgentTTL.Milliseconds()).Int()
 	return err != nil || n == 1, err

@@ -17,6 +17,8 @@ type proxy struct {
 	target   string
 	cut      atomic.Int64 // replies in a thousand
 	cuts     atomic.Int64
+	age      atomic.Int64  // how often hang was called
+	gone     chan struct{} // closed: the proxy ends
 
 	mu     sync.Mutex
 	gate   chan struct{} // closed: open
@@ -31,7 +33,7 @@ func newProxy(t testing.TB, url string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: strings.TrimPrefix(url, "redis://"), gate: make(chan struct{}), conns: make(map[net.Conn]struct{})}
+	p := &proxy{listener: l, target: strings.TrimPrefix(url, "redis://"), gate: make(chan struct{}), gone: make(chan struct{}), conns: make(map[net.Conn]struct{})}
 	close(p.gate)
 	p.ended.Go(p.accept)
 	t.Cleanup(p.close)
@@ -57,8 +59,12 @@ func (p *proxy) let() {
 	}
 }
 
+// hang makes all connections there are fall silent for good, without closing them. New ones work.
+func (p *proxy) hang() { p.age.Add(1) }
+
 func (p *proxy) close() {
 	p.let()
+	close(p.gone)
 	p.listener.Close()
 	p.mu.Lock()
 	p.closed = true
@@ -91,12 +97,13 @@ func (p *proxy) accept() {
 		}
 		p.track(down)
 		p.track(up)
-		p.ended.Go(func() { p.pass(up, down, false) })
-		p.ended.Go(func() { p.pass(down, up, true) })
+		age := p.age.Load()
+		p.ended.Go(func() { p.pass(up, down, false, age) })
+		p.ended.Go(func() { p.pass(down, up, true, age) })
 	}
 }
 
-func (p *proxy) pass(to, from net.Conn, replies bool) {
+func (p *proxy) pass(to, from net.Conn, replies bool, age int64) {
 	defer to.Close()
 	defer from.Close()
 	buf := make([]byte, 64<<10)
@@ -109,6 +116,10 @@ func (p *proxy) pass(to, from net.Conn, replies bool) {
 		gate := p.gate
 		p.mu.Unlock()
 		<-gate
+		if p.age.Load() != age {
+			<-p.gone
+			return
+		}
 		if replies && rand.Int64N(1000) < p.cut.Load() {
 			p.cuts.Add(1)
 			return

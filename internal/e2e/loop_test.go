@@ -10,22 +10,23 @@ import (
 	"github.com/agentmesh/agentmesh/internal/testredis"
 )
 
-// mesh is two agents on one real Redis.
+// mesh is two agents on one Redis.
 type mesh struct {
-	redis *testredis.Server
+	redis *testredis.Server // nil when it is not a single one
+	url   string            // of Redis
 	a, b  *agent
 }
 
 func newMesh(tb testing.TB) *mesh {
 	tb.Helper()
 	r := testredis.Start(tb)
-	return &mesh{redis: r, a: serve(tb, "a", r.URL), b: serve(tb, "b", r.URL)}
+	return &mesh{redis: r, url: r.URL, a: serve(tb, "a", r.URL), b: serve(tb, "b", r.URL)}
 }
 
 // TestLoop runs the whole loop with every pair of client kinds, one on each agent.
 func TestLoop(t *testing.T) {
 	m := newMesh(t)
-	game := start(t, []string{"AGENTMESH_REDIS=" + m.redis.URL}, "game")
+	game := start(t, []string{"AGENTMESH_REDIS=" + m.url}, "game")
 	if got := game.line("the game agent"); got != "ready" {
 		t.Fatalf("the game agent printed %q", got)
 	}
@@ -56,7 +57,7 @@ func pair(t *testing.T, m *mesh, left, right string) *couple {
 	name := left + "-" + right
 	user := func(who string, kind string, at *agent) *talker {
 		u := who + "-" + name
-		talk := kinds[kind](t, at, u, login(t, m.redis.URL, u))
+		talk := kinds[kind](t, at, u, login(t, m.url, u))
 		talk.logIn(nil)
 		return talk
 	}
@@ -82,7 +83,7 @@ func (p *couple) directMessages(t *testing.T) {
 
 func (p *couple) roomMessages(t *testing.T) {
 	room := "room-" + p.name
-	stranger := kinds["go"](t, p.mesh.b, "eve-"+p.name, login(t, p.mesh.redis.URL, "eve-"+p.name))
+	stranger := kinds["go"](t, p.mesh.b, "eve-"+p.name, login(t, p.mesh.url, "eve-"+p.name))
 	stranger.logIn(nil)
 	p.ann.join(room)
 	p.bob.join(room)
@@ -179,7 +180,7 @@ func TestSessions(t *testing.T) {
 			ends(wrong, "SessionInvalid")
 
 			old := "old-" + kind
-			short := login(t, m.redis.URL, old, "--ttl", "1s")
+			short := login(t, m.url, old, "--ttl", "1s")
 			late := connect(t, m.a, old, short)
 			late.logIn(nil)
 			start := time.Now()
@@ -190,13 +191,13 @@ func TestSessions(t *testing.T) {
 			t.Logf("an idle connection was cut %v after its session of 1 s was used", time.Since(start).Round(time.Millisecond))
 
 			bad := "bad-" + kind
-			token := login(t, m.redis.URL, bad)
+			token := login(t, m.url, bad)
 			on := map[string]*talker{"a": connect(t, m.a, bad, token), "b": connect(t, m.b, bad, token)}
 			for _, c := range on {
 				c.logIn(nil)
 			}
 			start = time.Now()
-			if out, err := run(t, "", "session", "revoke", "--redis", m.redis.URL, "--user", bad); err != nil || out != "revoked 1" {
+			if out, err := run(t, "", "session", "revoke", "--redis", m.url, "--user", bad); err != nil || out != "revoked 1" {
 				t.Fatalf("session revoke: %q, %v", out, err)
 			}
 			for _, c := range on {
@@ -242,5 +243,5 @@ func TestTenThousand(t *testing.T) {
 func newPersistentMesh(tb testing.TB) *mesh {
 	tb.Helper()
 	r := testredis.Start(tb, "--appendonly", "yes", "--appendfsync", "always")
-	return &mesh{redis: r, a: serve(tb, "a", r.URL), b: serve(tb, "b", r.URL)}
+	return &mesh{redis: r, url: r.URL, a: serve(tb, "a", r.URL), b: serve(tb, "b", r.URL)}
 }

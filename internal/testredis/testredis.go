@@ -1,11 +1,14 @@
-// Package testredis starts real Redis servers for tests, on free loopback ports, and ends them.
+// Package testredis starts real Redis servers for tests, on free loopback ports, and ends them: one server, a
+// Cluster, or a master with replicas under Sentinels.
 package testredis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -22,25 +25,46 @@ type Server struct {
 	dir  string
 	args []string
 	cmd  *exec.Cmd
+
+	paused bool
+
+	// Of a Cluster's node.
+	bus  string // its second port
+	slot int    // the first slot of the master it began as, or is a replica of
 }
+
+// attempts is how often a server is started on other ports: between finding a port and using it another
+// process may take it.
+const attempts = 5
 
 // Start runs redis-server until the test ends. Without arguments it keeps nothing on disk; arguments are
 // passed on ("--appendonly", "yes"). A machine without redis-server fails the test: a skipped check hides
 // things.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	return startOn(tb, func(s *Server) { s.args = append(plain(), args...) })
+}
+
+// plain are the arguments of a server that keeps nothing on disk and drops nothing.
+func plain() []string { return []string{"--save", "", "--maxmemory-policy", "noeviction"} }
+
+// startOn starts a server on a free port. configure is called again for each attempt.
+func startOn(tb testing.TB, configure func(*Server)) *Server {
+	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		tb.Fatal("redis-server is missing; install it with: apt-get install -y redis-server")
 	}
-	s := &Server{tb: tb, dir: tb.TempDir(), args: args}
-	for attempt := 0; ; attempt++ {
-		s.Addr = freeAddr(tb)
+	s := &Server{tb: tb, dir: tb.TempDir()}
+	for attempt := 1; ; attempt++ {
+		ports := freeAddrs(tb, 2)
+		s.Addr, s.bus = ports[0], port(ports[1])
 		s.URL = "redis://" + s.Addr
+		configure(s)
 		err := s.start()
 		if err == nil {
 			break
 		}
-		if attempt == 4 {
+		if attempt == attempts {
 			tb.Fatalf("redis-server does not start: %v", err)
 		}
 	}
@@ -63,10 +87,19 @@ func (s *Server) Kill() { s.end(syscall.SIGKILL) }
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }
 
 // Pause stops the process (SIGSTOP); Resume lets it go on.
-func (s *Server) Pause() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+func (s *Server) Pause() {
+	s.paused = true
+	_ = s.cmd.Process.Signal(syscall.SIGSTOP)
+}
 
 // Resume continues a paused server.
-func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+func (s *Server) Resume() {
+	s.paused = false
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+}
+
+// runs says whether the server can answer: it was started, and neither ended nor paused since.
+func (s *Server) runs() bool { return s.cmd != nil && !s.paused }
 
 func (s *Server) end(sig syscall.Signal) {
 	if s.cmd == nil {
@@ -77,7 +110,7 @@ func (s *Server) end(sig syscall.Signal) {
 		_ = s.cmd.Process.Signal(syscall.SIGCONT)
 	}
 	_ = s.cmd.Wait()
-	s.cmd = nil
+	s.cmd, s.paused = nil, false
 }
 
 func (s *Server) start() error {
@@ -85,38 +118,65 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"--port", port, "--bind", host, "--dir", s.dir, "--save", "", "--maxmemory-policy", "noeviction"}, s.args...)
+	// A configuration file comes first, if there is one.
+	args := append(s.args[:len(s.args):len(s.args)], "--port", port, "--bind", host, "--dir", s.dir)
 	cmd := exec.Command("redis-server", args...)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	s.cmd = cmd
-	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true})
+	client := s.client()
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	ours := fmt.Sprintf("process_id:%d\r\n", cmd.Process.Pid)
+	err = until(ctx, func() error {
+		info, err := client.Info(ctx, "server").Result()
+		if err == nil && !strings.Contains(info, ours) {
+			return errors.New("another server has the port")
+		}
+		return err
+	})
+	if err != nil {
+		s.Kill()
+		return fmt.Errorf("no answer on %s: %w", s.Addr, err)
+	}
+	return nil
+}
+
+// client connects to this server alone. The caller closes it.
+func (s *Server) client() *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, DisableIdentity: true, Protocol: 2})
+}
+
+// until calls ask until it finds nothing to complain of, and returns its last complaint when ctx ends.
+func until(ctx context.Context, ask func() error) error {
 	for {
-		err := client.Ping(ctx).Err()
+		err := ask()
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || cmd.ProcessState != nil {
-			s.Kill()
-			return fmt.Errorf("no answer on %s: %w", s.Addr, err)
-		}
 		select {
 		case <-ctx.Done():
+			return err
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-func freeAddr(tb testing.TB) string {
+// freeAddrs finds several addresses at a time, so that they differ.
+func freeAddrs(tb testing.TB, n int) []string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	addrs := make([]string, n)
+	for i := range addrs {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer l.Close()
+		addrs[i] = l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addrs
 }
+
+func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
