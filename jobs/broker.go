@@ -25,7 +25,7 @@ type Broker struct {
 
 	mu      sync.RWMutex
 	started bool
-	wire    context.Context // of the lanes' goroutines, which callers start; set by Run, outlives its context by the time for flushing
+	wire    context.Context //nolint:containedctx // of the lanes' goroutines, which callers start; set by Run, outlives its context by the time for flushing
 	closed  bool
 	lanes   map[string]*lane // only those that hold something
 	running sync.WaitGroup   // their goroutines
@@ -140,7 +140,7 @@ func wait(ctx context.Context, submit func(func(Receipt, error)) (*item, error))
 
 func (b *Broker) enqueue(queue string, j Job, done func(Receipt, error)) (*item, error) {
 	if !validName(queue) {
-		return nil, fmt.Errorf("%w: queue %q: want 1 to 64 letters, digits, - _ .", ErrRefused, queue)
+		return nil, fmt.Errorf("%w: queue %q: want 1 to 64 letters, digits, - _ or dots", ErrRefused, queue)
 	}
 	part := 0
 	switch n := b.cfg.Partitions; {

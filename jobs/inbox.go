@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -92,7 +93,7 @@ func (in *inbox) read(ctx context.Context) {
 			Streams: []string{in.stream, cursor}, Count: int64(min(room, maxBatch)), Block: in.w.b.cfg.Block,
 		}).Result()
 		switch {
-		case err == redis.Nil:
+		case errors.Is(err, redis.Nil):
 			delay = 0
 		case err != nil:
 			// The server may have lost its newest entries and give their ids anew, below the cursor.

@@ -47,7 +47,7 @@ func workerProcess(url string) {
 		if err := c.RPush(ctx, "log", m.Text).Err(); err != nil {
 			return err
 		}
-		fmt.Println("done " + m.Text)
+		fmt.Fprintln(os.Stdout, "done "+m.Text)
 		return nil
 	})
 	w, err := b.Join(ctx, jobs.WorkerConfig{
@@ -58,7 +58,7 @@ func workerProcess(url string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("joined " + w.Incarnation())
+	fmt.Fprintln(os.Stdout, "joined "+w.Incarnation())
 	_ = w.Run(ctx)
 }
 

@@ -29,7 +29,7 @@ type task struct {
 	shard *shard
 	entry
 	job    Job
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the handler; it ends with the lease, before any caller's
 	cancel context.CancelCauseFunc
 
 	// What is to become of it, once decided.

@@ -217,7 +217,7 @@ func (s *shard) release(tasks []*task) {
 
 // leave gives back whatever Redis believes this worker holds, and ends its membership of the group.
 func (s *shard) leave(ctx context.Context) {
-	for attempt := 0; attempt < 100; attempt++ {
+	for range 100 {
 		c, cancel := context.WithTimeout(ctx, batchTimeout)
 		n, err := s.b.redis.Eval(c, handbackScript, []string{s.stream}, s.q.w.me, s.tag).Int()
 		cancel()

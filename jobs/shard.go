@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -86,12 +87,12 @@ func (s *shard) read(ctx context.Context) {
 			}
 			continue
 		}
-		if err := s.readOnce(ctx, min(free, maxBatch)); err == nil {
+		err := s.readOnce(ctx, min(free, maxBatch))
+		if err == nil {
 			delay = 0
 			continue
-		} else {
-			s.recover(ctx, err)
 		}
+		s.recover(ctx, err)
 		delay = min(max(2*delay, 20*time.Millisecond), 500*time.Millisecond)
 		s.q.w.until(ctx, delay/2+rand.N(delay))
 	}
@@ -133,7 +134,7 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		Group: "g", Consumer: s.q.w.me, Streams: []string{s.stream, ">"}, Count: int64(free),
 		Block: min(s.b.cfg.Block, s.b.cfg.Lease/3),
 	}).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	if err != nil {

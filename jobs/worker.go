@@ -58,7 +58,7 @@ func (c *WorkerConfig) prepare() error {
 		q.Prefetch = max(0, q.Prefetch)
 		switch {
 		case !validName(name):
-			return fmt.Errorf("jobs: WorkerConfig.Queues: name %q: want 1 to 64 letters, digits, - _ .", name)
+			return fmt.Errorf("jobs: WorkerConfig.Queues: name %q: want 1 to 64 letters, digits, - _ or dots", name)
 		case q.Handler == nil:
 			return fmt.Errorf("jobs: WorkerConfig.Queues[%q].Handler is missing", name)
 		case q.Concurrency < 0:
@@ -85,7 +85,7 @@ type Worker struct {
 	stop     chan struct{} // closed: read nothing more
 	ended    chan struct{} // closed: Run has ended
 	cancel   context.CancelCauseFunc
-	handlers context.Context // of all handlers; ends after Run's when Drain lets them finish
+	handlers context.Context //nolint:containedctx // of all handlers; ends after Run's when Drain lets them finish
 }
 
 // settleTimeout bounds how long a stopping worker tries to tell Redis what it has done.
@@ -133,7 +133,7 @@ func (w *Worker) Incarnation() string { return w.me }
 
 // describe is what the registry tells of this agent.
 func (w *Worker) describe() string {
-	text, _ := json.Marshal(AgentInfo{Name: w.cfg.Name, Queues: slices.Sorted(maps.Keys(w.cfg.Queues)), Since: time.Now().UTC()})
+	text, _ := json.Marshal(AgentInfo{Name: w.cfg.Name, Queues: slices.Sorted(maps.Keys(w.cfg.Queues)), Since: time.Now().UTC()}) //nolint:errchkjson // the year has four digits
 	return string(text)
 }
 
@@ -232,17 +232,15 @@ func (w *Worker) Drain(ctx context.Context) error {
 	return fmt.Errorf("jobs: drain: handlers were cancelled: %w", context.Cause(ctx))
 }
 
-// until waits for d, or less when the worker stops or ctx ends; it reports whether to go on.
-func (w *Worker) until(ctx context.Context, d time.Duration) bool {
+// until waits for d, or less when the worker stops or ctx ends.
+func (w *Worker) until(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-w.stop:
 	case <-t.C:
-		return true
 	}
-	return false
 }
 
 // call runs a handler and turns its panic into an error.
