@@ -76,7 +76,11 @@ func (n *news) take(messages []redis.XMessage) {
 			return
 		}
 		n.cursor = m.ID
-		if _, control := m.Values["c"].(string); control {
+		if control, ok := m.Values["c"].(string); ok {
+			if queue, ok := strings.CutPrefix(control, "queue "); ok {
+				n.w.look(queue)
+				continue
+			}
 			n.w.b.agents.again()
 			poke(n.w.reaper.poke)
 			continue

@@ -225,3 +225,40 @@ func TestPoisonBecomesADeadLetter(t *testing.T) {
 		t.Errorf("dead letters %v", letters)
 	}
 }
+
+// TestPoisonTakesNoNeighbourAlong: what two workers died over runs alone, so the jobs that were beside it
+// those two times are done, and only the poison becomes a dead letter.
+func TestPoisonTakesNoNeighbourAlong(t *testing.T) {
+	t.Parallel()
+	url := testredis.Start(t).URL
+	b := start(t, quick(client(t, url)))
+	var got record
+	ctx, c := context10(t), client(t, url)
+	const n = 300
+	for i := range n {
+		s := name(i)
+		if i == n/2 {
+			s = "poison"
+		}
+		if _, err := b.DoEnqueue(ctx, "work", jobs.Job{Message: text(s)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		p := spawn(t, url, got.add)
+		eventually(t, "it kills its worker", func() bool { return p.cmd.Process.Signal(syscall.Signal(0)) != nil })
+	}
+	spawn(t, url, got.add)
+	done := func() int { // a killed process may not have printed what it did
+		distinct := make(map[string]bool)
+		for _, s := range c.LRange(ctx, "log", 0, -1).Val() {
+			distinct[s] = true
+		}
+		return len(distinct)
+	}
+	eventually(t, "all others are done", func() bool { return done() == n-1 && c.XLen(ctx, "{m:q:work:0}:s0").Val() == 0 })
+	letters := c.XRange(ctx, "{m:q:work:0}:dead", "-", "+").Val()
+	if len(letters) != 1 || !strings.Contains(letters[0].Values["e"].(string), "poison") {
+		t.Errorf("%d dead letters: %v", len(letters), letters)
+	}
+}

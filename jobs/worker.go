@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
-	"github.com/redis/go-redis/v9"
 )
 
 // WorkerConfig describes what an agent does for the others. All members may be left out.
@@ -72,14 +71,16 @@ func (c *WorkerConfig) prepare() error {
 // Worker is an agent's part in the mesh: it takes jobs from queues, reads its inbox and the broadcasts,
 // and looks after agents that died.
 type Worker struct {
-	b      *Broker
-	cfg    WorkerConfig
-	me     string
-	queues []*queue
-	inbox  *inbox
-	news   *news
-	life   *life
-	reaper *reaper
+	b        *Broker
+	cfg      WorkerConfig
+	me       string
+	queues   []*queue
+	inbox    *inbox
+	news     *news
+	life     *life
+	reaper   *reaper
+	gate     gate
+	suspects sync.WaitGroup // goroutines that run them; readers start them, Run joins them
 
 	once     sync.Once
 	stop     chan struct{} // closed: read nothing more
@@ -116,6 +117,9 @@ func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (_ *Worker, err err
 			if err := s.createGroup(ctx); err != nil {
 				return nil, fmt.Errorf("jobs: join queue %s: %w", q.name, err)
 			}
+			if err := s.configure(ctx); err != nil {
+				return nil, fmt.Errorf("jobs: join queue %s: %w", q.name, err)
+			}
 		}
 	}
 	if err := w.news.start(ctx); err != nil {
@@ -139,9 +143,7 @@ func (w *Worker) describe() string {
 
 // announce tells the others that the list of agents has changed. They would see it anyway, later.
 func (w *Worker) announce(ctx context.Context) {
-	_ = w.b.redis.XAdd(ctx, &redis.XAddArgs{
-		Stream: w.b.keys.broadcast() + ":s", MaxLen: w.b.cfg.BroadcastKeep, Approx: true, Values: []any{"c", "agents"},
-	}).Err() // the census is taken every second without it
+	w.b.tell(ctx, "agents")
 }
 
 // Run works until ctx ends or Drain is called, and has ended every goroutine when it returns. When ctx ends
@@ -182,6 +184,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		q.giveBackUnstarted()
 	}
 	workers.Wait()
+	w.suspects.Wait()
 	w.inbox.finish()
 
 	limit := time.AfterFunc(settleTimeout, giveUp)
