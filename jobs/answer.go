@@ -35,8 +35,8 @@ func whole(s string) int64 {
 	return int64(f)
 }
 
-// An entry is one job of a stream as scripts return it.
-type entry struct{ id, envelope, key string }
+// An entry is one job of a queue as scripts return it; queue.lua says what a ref is.
+type entry struct{ ref, envelope, key string }
 
 func entries(list []any) []entry {
 	out := make([]entry, 0, len(list))

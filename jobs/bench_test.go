@@ -103,7 +103,7 @@ func BenchmarkSendTo(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			sent := 0
-			for got := 0; got < b.N; got++ {
+			for got := range b.N {
 				for sent < b.N && sent-got < window {
 					from.SendTo(w.Incarnation(), jobs.Job{Message: payload}, func(_ jobs.Receipt, err error) {
 						if err != nil {

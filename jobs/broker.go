@@ -25,7 +25,7 @@ type Broker struct {
 
 	mu      sync.RWMutex
 	started bool
-	wire    context.Context // of the lanes' goroutines, which callers start; set by Run, outlives its context by the time for flushing
+	wire    context.Context //nolint:containedctx // of the lanes' goroutines, which callers start; set by Run, outlives its context by the time for flushing
 	closed  bool
 	lanes   map[string]*lane // only those that hold something
 	running sync.WaitGroup   // their goroutines
@@ -140,19 +140,9 @@ func wait(ctx context.Context, submit func(func(Receipt, error)) (*item, error))
 
 func (b *Broker) enqueue(queue string, j Job, done func(Receipt, error)) (*item, error) {
 	if !validName(queue) {
-		return nil, fmt.Errorf("%w: queue %q: want 1 to 64 letters, digits, - _ .", ErrRefused, queue)
+		return nil, fmt.Errorf("%w: queue %q: want 1 to 64 letters, digits, - _ or dots", ErrRefused, queue)
 	}
-	part := 0
-	switch n := b.cfg.Partitions; {
-	case n == 1:
-	case j.Key != "":
-		part = partition(j.Key, n)
-	case j.Once != "":
-		part = partition(j.Once, n) // where its mark is
-	default:
-		part = int(b.spread.Add(1) % uint32(n))
-	}
-	tag := b.keys.queue(queue, part)
+	tag := b.keys.queue(queue, b.partition(&j))
 	return b.submit(tag, &j, done, func(l *lane) {
 		l.queue, l.script = queue, addScript
 		l.keys = []string{tag + ":s0", l.producer(), tag + ":d", tag + ":meta"}
@@ -160,9 +150,34 @@ func (b *Broker) enqueue(queue string, j Job, done func(Receipt, error)) (*item,
 	})
 }
 
+// partition is the part of a queue where a job goes.
+func (b *Broker) partition(j *Job) int {
+	switch n := b.cfg.Partitions; {
+	case n == 1:
+		return 0
+	case j.Key != "":
+		return partition(j.Key, n)
+	case j.Once != "":
+		return partition(j.Once, n) // where its mark is
+	default:
+		return int(b.spread.Add(1) % uint32(n))
+	}
+}
+
+// onlyForQueues refuses what only queues can do.
+func (j *Job) onlyForQueues() error {
+	if !j.At.IsZero() || j.ResultFor > 0 {
+		return fmt.Errorf("%w: At and ResultFor are for queues only", ErrRefused)
+	}
+	return nil
+}
+
 func (b *Broker) sendTo(incarnation string, j Job, done func(Receipt, error)) (*item, error) {
 	if !validName(incarnation) {
 		return nil, ErrNoAgent
+	}
+	if err := j.onlyForQueues(); err != nil {
+		return nil, err
 	}
 	tag := b.keys.inbox(incarnation)
 	return b.submit(tag, &j, done, func(l *lane) {
@@ -172,6 +187,9 @@ func (b *Broker) sendTo(incarnation string, j Job, done func(Receipt, error)) (*
 }
 
 func (b *Broker) broadcast(j Job, done func(Receipt, error)) (*item, error) {
+	if err := j.onlyForQueues(); err != nil {
+		return nil, err
+	}
 	tag := b.keys.broadcast()
 	return b.submit(tag, &j, done, func(l *lane) {
 		l.script, l.limit = broadcastScript, b.cfg.BroadcastKeep
@@ -185,8 +203,8 @@ const maxLanes = 8192
 // submit puts a job into the lane of tag, which equip completes when it is new. An error means that the
 // job was not taken and that done will not be called.
 func (b *Broker) submit(tag string, j *Job, done func(Receipt, error), equip func(*lane)) (*item, error) {
-	if j.Message == nil {
-		return nil, fmt.Errorf("%w: a job needs a message", ErrRefused)
+	if err := j.check(); err != nil {
+		return nil, err
 	}
 	it := newItem(j, done)
 	if len(it.envelope) > maxEnvelope {

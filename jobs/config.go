@@ -88,7 +88,7 @@ func (c *Config) validate() error {
 	}
 	for name, v := range map[string]string{"Prefix": c.Prefix, "Incarnation": c.Incarnation} {
 		if !validName(v) {
-			return fmt.Errorf("jobs: Config.%s %q: want 1 to 64 letters, digits, - _ .", name, v)
+			return fmt.Errorf("jobs: Config.%s %q: want 1 to 64 letters, digits, - _ or dots", name, v)
 		}
 	}
 	for name, ok := range map[string]bool{

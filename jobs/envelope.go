@@ -3,21 +3,27 @@ package jobs
 import (
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
 )
 
 // envelopeVersion is the first byte of a stored job. A reader refuses versions it does not know.
-const envelopeVersion = 1
+const envelopeVersion = 2
 
 var errEnvelope = errors.New("jobs: malformed envelope")
 
-// appendEnvelope appends j in its stored form: the version, then id and key (each a uvarint length and
-// its bytes), attempt, hops, created and deadline (uvarints, milliseconds), then the message.
+// appendEnvelope appends j in its stored form: the version, the priority as a digit, 1 when somebody waits
+// for the job's end or else 0; then the message's type, id, how long a result is kept in milliseconds as
+// text, batch and key (each a uvarint length and its bytes), attempt, hops, created and deadline (uvarints,
+// milliseconds), then the message. Scripts read all up to the batch.
 func appendEnvelope(dst []byte, j *Job) []byte {
-	dst = append(dst, envelopeVersion)
-	for _, s := range [...]string{j.ID, j.Key} {
+	dst = append(dst, envelopeVersion, '0'+byte(j.Priority), '0')
+	if j.awaited() {
+		dst[len(dst)-1] = '1'
+	}
+	for _, s := range [...]string{j.Message.Type, j.ID, keepFor(j.ResultFor), j.batch, j.Key} {
 		dst = binary.AppendUvarint(dst, uint64(len(s)))
 		dst = append(dst, s...)
 	}
@@ -29,11 +35,11 @@ func appendEnvelope(dst []byte, j *Job) []byte {
 
 // parseEnvelope reads what appendEnvelope wrote. The message shares data's memory.
 func parseEnvelope(data []byte) (Job, error) {
-	if len(data) == 0 || data[0] != envelopeVersion {
+	if len(data) < 3 || data[0] != envelopeVersion || data[1] < '0' || data[1] > '0'+maxPriority {
 		return Job{}, errEnvelope
 	}
-	rest := data[1:]
-	var text [2]string
+	rest := data[3:]
+	var text [5]string
 	for i := range text {
 		n, size := binary.Uvarint(rest)
 		if size <= 0 || n > uint64(len(rest)-size) {
@@ -56,9 +62,25 @@ func parseEnvelope(data []byte) (Job, error) {
 		return Job{}, errEnvelope
 	}
 	return Job{
-		ID: text[0], Key: text[1], Message: m,
+		ID: text[1], ResultFor: kept(text[2]), batch: text[3], Key: text[4], Priority: int(data[1] - '0'), Message: m,
 		Attempt: int(number[0]), Hops: int(number[1]), Created: instant(number[2]), Deadline: instant(number[3]),
 	}, nil
+}
+
+// keepFor writes a time to live for scripts: empty for none.
+func keepFor(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(max(1, d.Milliseconds()), 10)
+}
+
+func kept(text string) time.Duration {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms <= 0 || ms > int64(maxResultFor/time.Millisecond) {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // millis gives 0 for the zero time, which is not its Unix time.

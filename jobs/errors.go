@@ -23,6 +23,7 @@ var (
 
 var (
 	errLeaseLost = errors.New("jobs: the lease was lost, another worker has the job")
+	errCancelled = errors.New("jobs: the job was cancelled")
 	errStopping  = errors.New("jobs: the worker is stopping")
 )
 
@@ -56,6 +57,15 @@ func RetryAfter(err error, d time.Duration) error {
 	}
 	return &retryError{err, d}
 }
+
+// snoozeError is what Snooze returns.
+type snoozeError struct{ after time.Duration }
+
+func (e *snoozeError) Error() string { return "jobs: snoozed for " + e.after.String() }
+
+// Snooze is what a handler returns to be called again for the same job after d: not a failure, and not
+// counted as an attempt. A key stays blocked meanwhile.
+func Snooze(d time.Duration) error { return &snoozeError{max(0, d)} }
 
 // refusedByServer tells errors with which Redis has refused a script as a whole from those after which
 // it must be sent again.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -92,7 +93,7 @@ func (in *inbox) read(ctx context.Context) {
 			Streams: []string{in.stream, cursor}, Count: int64(min(room, maxBatch)), Block: in.w.b.cfg.Block,
 		}).Result()
 		switch {
-		case err == redis.Nil:
+		case errors.Is(err, redis.Nil):
 			delay = 0
 		case err != nil:
 			// The server may have lost its newest entries and give their ids anew, below the cursor.
@@ -218,6 +219,11 @@ func (in *inbox) handle(l *letter) {
 }
 
 func (in *inbox) failed(l *letter, j *Job, err error) {
+	var snooze *snoozeError
+	if errors.As(err, &snooze) {
+		in.later(l, snooze.after)
+		return
+	}
 	delay, reason := in.w.b.failed(j, err)
 	in.w.b.cfg.Metrics.Count("failed", "", 1)
 	in.w.b.cfg.Logger.Warn("a job of the inbox failed", "job", j.ID, "type", j.Message.Type, "attempt", j.Attempt+1, "dead", reason, "error", fmt.Sprint(err))
@@ -225,10 +231,15 @@ func (in *inbox) failed(l *letter, j *Job, err error) {
 		in.end(l, reason, err)
 		return
 	}
+	l.attempt++
+	in.later(l, delay)
+}
+
+// later offers a job to the handler again.
+func (in *inbox) later(l *letter, delay time.Duration) {
 	in.mu.Lock()
 	l.running = false
 	in.started--
-	l.attempt++
 	l.due = time.Now().Add(delay)
 	in.again = append(in.again, l)
 	in.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 // Info is what a handler may want to know about the job it runs, beside the message.
 type Info struct {
 	ID       string
-	Attempt  int    // 1 for the first
+	Attempt  int // 1 for the first
+	Priority int
 	Hops     int    // how often it was passed on
 	Queue    string // empty for inboxes and broadcasts
 	Key      string
@@ -26,6 +27,6 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 
 func withInfo(ctx context.Context, queue string, j *Job) context.Context {
 	return context.WithValue(ctx, infoKey{}, Info{
-		ID: j.ID, Attempt: j.Attempt + 1, Hops: j.Hops, Queue: queue, Key: j.Key, Created: j.Created, Deadline: j.Deadline,
+		ID: j.ID, Attempt: j.Attempt + 1, Priority: j.Priority, Hops: j.Hops, Queue: queue, Key: j.Key, Created: j.Created, Deadline: j.Deadline,
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -17,11 +18,41 @@ type Job struct {
 	Once     string           // idempotency key, among jobs of one destination and Key; empty: none. Not stored with the job
 	OnceFor  time.Duration    // how long Once is remembered; 0 means 10 min
 	Deadline time.Time        // a job that has not started by then is dropped; zero: none
+	At       time.Time        // not before then, by the clock of the one who enqueues; zero: at once. Only for queues
+	Priority int              // 0 to 3; a more urgent job of a queue goes first, but one read in 16 begins at the other end
 	Message  *message.Message // what the handler gets
+
+	ResultFor time.Duration // how long the job's end is kept for Broker.Wait; 0: it is not. At most 7 days
 
 	Attempt int       // failed attempts so far; set by the broker
 	Hops    int       // how often an agent has passed it on; without Once a job with Hops is stored once per destination and ID
 	Created time.Time // set by the broker when zero
+
+	batch string // the batch that its end counts for
+}
+
+const (
+	maxPriority  = 3
+	maxName      = 4096 // bytes of an ID, a Key or a message's type
+	maxResultFor = 7 * 24 * time.Hour
+)
+
+// awaited says whether somebody is told of the job's end.
+func (j *Job) awaited() bool { return j.ResultFor > 0 || j.batch != "" }
+
+// check says what is wrong with a job.
+func (j *Job) check() error {
+	switch {
+	case j.Message == nil:
+		return fmt.Errorf("%w: a job needs a message", ErrRefused)
+	case j.Priority < 0 || j.Priority > maxPriority:
+		return fmt.Errorf("%w: Priority %d: want 0 to %d", ErrRefused, j.Priority, maxPriority)
+	case len(j.ID) > maxName || len(j.Key) > maxName || len(j.Message.Type) > maxName:
+		return fmt.Errorf("%w: the ID, the Key or the message's type is longer than %d bytes", ErrRefused, maxName)
+	case j.ResultFor < 0 || j.ResultFor > maxResultFor:
+		return fmt.Errorf("%w: ResultFor %v: want at most %v", ErrRefused, j.ResultFor, maxResultFor)
+	}
+	return nil
 }
 
 // Receipt is what an accepted job got.

@@ -28,6 +28,7 @@ type item struct {
 	once     string
 	onceFor  time.Duration
 	deadline time.Time
+	at       time.Time
 	envelope []byte
 	done     func(Receipt, error)
 	state    itemState // guarded by lane.mu
@@ -54,12 +55,20 @@ func newItem(j *Job, done func(Receipt, error)) *item {
 	}
 	or(&j.OnceFor, onceFor)
 	return &item{
-		id: j.ID, key: j.Key, once: j.Once, onceFor: j.OnceFor, deadline: j.Deadline, done: done,
+		id: j.ID, key: j.Key, once: j.Once, onceFor: j.OnceFor, deadline: j.Deadline, at: j.At, done: done,
 		envelope: appendEnvelope(make([]byte, 0, 128+len(j.Message.Payload)+len(j.Message.Text)+len(j.Message.Extra)), j),
 	}
 }
 
-// A lane leads to one stream. It holds a bounded number of jobs and has one batch on the wire at most, so
+// delay is how long the job is to wait from now on, in ms, or "".
+func (it *item) delay() string {
+	if it.at.IsZero() {
+		return ""
+	}
+	return keepFor(time.Until(it.at))
+}
+
+// A lane leads to one partition of a queue, one inbox or the broadcasts. It holds a bounded number of jobs and has one batch on the wire at most, so
 // batches are as large as the load makes them and an idle lane adds no delay. Its goroutine ends, and the
 // lane is forgotten, when nothing waits.
 type lane struct {
@@ -181,10 +190,10 @@ func (l *lane) flush(batch []*item) {
 	if len(batch) == 0 {
 		return
 	}
-	args := make([]any, 0, 4+5*len(batch))
+	args := make([]any, 0, 4+6*len(batch))
 	args = append(args, b.number.Add(1), rememberBatch.Milliseconds(), l.limit, l.tag)
 	for _, it := range batch {
-		args = append(args, it.id, it.key, it.once, it.onceFor.Milliseconds(), it.envelope)
+		args = append(args, it.id, it.key, it.once, it.onceFor.Milliseconds(), it.delay(), it.envelope)
 	}
 	start, sent := time.Now(), false
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, 500*time.Millisecond) {

@@ -3,7 +3,6 @@ package jobs_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
@@ -67,7 +66,7 @@ func client(t testing.TB, url string) *redisx.Client {
 func quick(c *redisx.Client) jobs.Config {
 	return jobs.Config{
 		Redis: c, Lease: time.Second, AgentTTL: 600 * time.Millisecond, Block: 100 * time.Millisecond,
-		BackoffBase: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		BackoffBase: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

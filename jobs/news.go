@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -55,7 +56,7 @@ func (n *news) read(ctx context.Context) {
 			}).Result()
 		}
 		switch {
-		case err == redis.Nil:
+		case errors.Is(err, redis.Nil):
 			delay = 0
 		case err != nil:
 			unsure = true
@@ -64,7 +65,7 @@ func (n *news) read(ctx context.Context) {
 			n.w.until(ctx, delay/2+rand.N(delay))
 		default:
 			delay = 0
-			n.take(streams[0].Messages)
+			n.take(streams[0].Messages) //nolint:contextcheck // handlers have a context of their own, which ends with the worker
 		}
 	}
 }
@@ -75,7 +76,11 @@ func (n *news) take(messages []redis.XMessage) {
 			return
 		}
 		n.cursor = m.ID
-		if _, control := m.Values["c"].(string); control {
+		if control, ok := m.Values["c"].(string); ok {
+			if queue, ok := strings.CutPrefix(control, "queue "); ok {
+				n.w.look(queue)
+				continue
+			}
 			n.w.b.agents.again()
 			poke(n.w.reaper.poke)
 			continue

@@ -29,12 +29,13 @@ type task struct {
 	shard *shard
 	entry
 	job    Job
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the handler; it ends with the lease, before any caller's
 	cancel context.CancelCauseFunc
 
 	// What is to become of it, once decided.
 	verdict verdict
 	delay   time.Duration
+	snoozed bool // a retry that is no attempt
 	reason  string
 	err     error
 }
@@ -69,7 +70,7 @@ func (q *queue) prefetch() int {
 // work runs jobs until there are no more.
 func (q *queue) work() {
 	for t := range q.ready {
-		if q.w.halted() {
+		if q.w.halted() || t.shard.resting() || q.w.gate.closed() {
 			t.verdict = giveBack
 			t.shard.settle(t)
 			continue
@@ -104,7 +105,12 @@ func (q *queue) perform(t *task) {
 		metrics.Count("expired", q.name, 1)
 		t.shard.settle(t)
 		return
+	case !t.shard.begin(t):
+		metrics.Count("cancelled", q.name, 1)
+		t.shard.settle(t)
+		return
 	}
+	defer t.shard.finish(t)
 	start := time.Now()
 	metrics.Time("wait", q.name, start.Sub(t.job.Created))
 	ctx := withInfo(t.ctx, q.name, &t.job)
@@ -132,11 +138,16 @@ func (q *queue) await(t *task, pending error) error {
 }
 
 func (q *queue) judge(t *task, err error) {
+	var snooze *snoozeError
 	switch {
 	case t.lost():
 		t.shard.drop(t)
 		return
 	case err == nil:
+	case errors.Is(context.Cause(t.ctx), errCancelled):
+		q.w.b.cfg.Metrics.Count("cancelled", q.name, 1)
+	case errors.As(err, &snooze):
+		t.verdict, t.delay, t.snoozed = retry, snooze.after, true
 	case t.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, errStopping)):
 		t.verdict = giveBack
 	default:

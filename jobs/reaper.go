@@ -83,7 +83,7 @@ func (r *reaper) reap(ctx context.Context, dead string, when int64) error {
 	}()
 	// Under the lock nobody can come back from the dead, so asking once is enough.
 	score, err := b.redis.ZScore(ctx, b.keys.agents()+":dead", dead).Result()
-	if err == redis.Nil || err == nil && int64(score) != when {
+	if errors.Is(err, redis.Nil) || err == nil && int64(score) != when {
 		return nil
 	}
 	if err != nil {
@@ -101,7 +101,7 @@ func (u *burial) perform(ctx context.Context, when int64) error {
 		return err
 	}
 	if died := u.r.w.cfg.Died; died != nil {
-		if err := u.call(func(c context.Context) error { return died(c, u.dead) }); err != nil {
+		if err := u.call(func(c context.Context) error { return died(c, u.dead) }); err != nil { //nolint:contextcheck // callbacks end with the worker's handlers
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func (u *burial) orphan(ctx context.Context, envelope string) error {
 	}
 	j.Hops++
 	b.cfg.Metrics.Count("orphan", "", 1)
-	return u.call(func(c context.Context) error { return u.r.w.cfg.Orphan(c, u.dead, j) })
+	return u.call(func(c context.Context) error { return u.r.w.cfg.Orphan(c, u.dead, j) }) //nolint:contextcheck // callbacks end with the worker's handlers
 }
 
 // call bounds a callback by the time for which the lock is certainly held.

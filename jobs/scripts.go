@@ -7,10 +7,10 @@ import (
 )
 
 // Every transition of more than one key is one script, and so atomic. Each is described in its file.
-// Those that end a keyed job are preceded by mailbox.lua.
+// Those that work on queues are preceded by queue.lua.
 var (
-	//go:embed lua/mailbox.lua
-	mailboxLua string
+	//go:embed lua/queue.lua
+	queueLua string
 	//go:embed lua/lane.lua
 	laneLua string
 	//go:embed lua/add.lua
@@ -33,6 +33,14 @@ var (
 	reclaimLua string
 	//go:embed lua/resync.lua
 	resyncLua string
+	//go:embed lua/fetch.lua
+	fetchLua string
+	//go:embed lua/cancel.lua
+	cancelLua string
+	//go:embed lua/settings.lua
+	settingsLua string
+	//go:embed lua/set.lua
+	setLua string
 	//go:embed lua/promote.lua
 	promoteLua string
 	//go:embed lua/join.lua
@@ -58,17 +66,21 @@ var (
 	//go:embed lua/tail.lua
 	tailLua string
 
-	addScript       = redisx.NewScript(laneLua + addLua)
+	addScript       = redisx.NewScript(queueLua + laneLua + addLua)
 	sendScript      = redisx.NewScript(laneLua + sendLua)
 	broadcastScript = redisx.NewScript(laneLua + broadcastLua)
-	ackScript       = redisx.NewScript(mailboxLua + ackLua)
-	retryScript     = redisx.NewScript(mailboxLua + retryLua)
-	deadScript      = redisx.NewScript(mailboxLua + deadLua)
-	handbackScript  = redisx.NewScript(mailboxLua + handbackLua)
-	renewScript     = redisx.NewScript(renewLua)
-	reclaimScript   = redisx.NewScript(mailboxLua + reclaimLua)
-	resyncScript    = redisx.NewScript(resyncLua)
-	promoteScript   = redisx.NewScript(promoteLua)
+	ackScript       = redisx.NewScript(queueLua + ackLua)
+	retryScript     = redisx.NewScript(queueLua + retryLua)
+	deadScript      = redisx.NewScript(queueLua + deadLua)
+	handbackScript  = redisx.NewScript(queueLua + handbackLua)
+	renewScript     = redisx.NewScript(queueLua + renewLua)
+	reclaimScript   = redisx.NewScript(queueLua + reclaimLua)
+	resyncScript    = redisx.NewScript(queueLua + resyncLua)
+	promoteScript   = redisx.NewScript(queueLua + promoteLua)
+	fetchScript     = redisx.NewScript(queueLua + fetchLua)
+	cancelScript    = redisx.NewScript(queueLua + cancelLua)
+	settingsScript  = redisx.NewScript(settingsLua)
+	setScript       = redisx.NewScript(setLua)
 	joinScript      = redisx.NewScript(joinLua)
 	beatScript      = redisx.NewScript(beatLua)
 	censusScript    = redisx.NewScript(censusLua)

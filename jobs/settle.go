@@ -28,7 +28,7 @@ func (s *shard) settle(t *task) {
 func (s *shard) drop(t *task) {
 	t.cancel(nil)
 	s.mu.Lock()
-	delete(s.held, t.id)
+	delete(s.held, t.ref)
 	s.mu.Unlock()
 	poke(s.freed)
 }
@@ -89,16 +89,16 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 		args := make([]any, 0, 2+2*len(acks))
 		args = append(args, s.q.w.me, s.tag)
 		for _, t := range acks {
-			args = append(args, t.id, t.key)
+			args = append(args, t.ref, t.key)
 		}
-		calls, about = append(calls, redisx.Call{Script: ackScript, Keys: []string{s.stream}, Args: args}), append(about, acks)
+		calls, about = append(calls, redisx.Call{Script: ackScript, Keys: []string{s.tag + ":meta"}, Args: args}), append(about, acks)
 	}
 	if len(backs) > 0 {
 		args := append(make([]any, 0, 2+len(backs)), s.q.w.me, s.tag)
 		for _, t := range backs {
-			args = append(args, t.id)
+			args = append(args, t.ref)
 		}
-		calls, about = append(calls, redisx.Call{Script: handbackScript, Keys: []string{s.stream}, Args: args}), append(about, backs)
+		calls, about = append(calls, redisx.Call{Script: handbackScript, Keys: []string{s.tag + ":meta"}, Args: args}), append(about, backs)
 	}
 	for _, t := range batch {
 		switch t.verdict {
@@ -131,15 +131,17 @@ func (s *shard) group(batch []*task, v verdict) (out []*task) {
 
 func (s *shard) retryCall(t *task) redisx.Call {
 	next := t.job
-	next.Attempt++
-	return redisx.Call{Script: retryScript, Keys: []string{s.stream, s.tag + ":d", s.tag + ":j"}, Args: []any{
-		s.q.w.me, s.tag, t.id, t.key, t.delay.Milliseconds(), appendEnvelope(nil, &next),
+	if !t.snoozed {
+		next.Attempt++
+	}
+	return redisx.Call{Script: retryScript, Keys: []string{s.tag + ":d", s.tag + ":j"}, Args: []any{
+		s.q.w.me, s.tag, t.ref, t.key, t.delay.Milliseconds(), appendEnvelope(nil, &next), t.job.ID,
 	}}
 }
 
 func (s *shard) deadCall(t *task) redisx.Call {
-	return redisx.Call{Script: deadScript, Keys: []string{s.stream, s.tag + ":dead"}, Args: []any{
-		s.q.w.me, s.tag, t.id, t.key, s.b.cfg.DeadKeep, t.envelope, t.job.ID, t.reason, firstBytes(t.err, 500),
+	return redisx.Call{Script: deadScript, Keys: []string{s.tag + ":dead"}, Args: []any{
+		s.q.w.me, s.tag, t.ref, t.key, s.b.cfg.DeadKeep, t.envelope, t.job.ID, t.reason, firstBytes(t.err, 500),
 	}}
 }
 
@@ -196,7 +198,7 @@ func (s *shard) release(tasks []*task) {
 	var due time.Time
 	s.mu.Lock()
 	for _, t := range tasks {
-		delete(s.held, t.id)
+		delete(s.held, t.ref)
 		if t.verdict == retry {
 			due = time.Now().Add(t.delay)
 		}
@@ -217,9 +219,9 @@ func (s *shard) release(tasks []*task) {
 
 // leave gives back whatever Redis believes this worker holds, and ends its membership of the group.
 func (s *shard) leave(ctx context.Context) {
-	for attempt := 0; attempt < 100; attempt++ {
+	for range 100 {
 		c, cancel := context.WithTimeout(ctx, batchTimeout)
-		n, err := s.b.redis.Eval(c, handbackScript, []string{s.stream}, s.q.w.me, s.tag).Int()
+		n, err := s.b.redis.Eval(c, handbackScript, []string{s.tag + ":meta"}, s.q.w.me, s.tag).Int()
 		cancel()
 		if err == nil && n == 0 || isNoGroup(err) {
 			return

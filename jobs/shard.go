@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -15,30 +16,36 @@ import (
 // A shard is one partition of a queue, as this worker sees it: it reads jobs, holds them until Redis has
 // confirmed what became of them, and renews their leases meanwhile.
 type shard struct {
-	q      *queue
-	b      *Broker
-	tag    string
-	stream string
+	q       *queue
+	b       *Broker
+	tag     string
+	streams []string // of the four priorities, the most urgent first
 
 	freed   chan struct{} // a job was let go
 	decided chan struct{} // a verdict waits
 	sooner  chan struct{} // nextDue came nearer
+	changed chan struct{} // the settings may have
 	closing chan struct{} // no verdict will follow
 
 	mu       sync.Mutex
-	held     map[string]*task // by entry id
+	held     map[string]*task // by ref
+	active   map[string]*task // by job id; of two with one id the later
 	verdicts []*task
 	nextDue  time.Time // when a retry is due, as far as this worker knows
+	settings settings
 
 	// Of the reading goroutine.
 	unsure      bool      // a reply was lost: Redis may believe that we hold more than we do
 	nextReclaim time.Time // when to look for jobs of crashed workers
+	urgent      bool      // there may be jobs of several priorities
+	reads       int
 }
 
 func newShard(q *queue, tag string) *shard {
 	return &shard{
-		q: q, b: q.w.b, tag: tag, stream: tag + ":s0", held: make(map[string]*task),
-		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), closing: make(chan struct{}),
+		q: q, b: q.w.b, tag: tag, held: make(map[string]*task), active: make(map[string]*task), urgent: true,
+		streams: []string{tag + ":s3", tag + ":s2", tag + ":s1", tag + ":s0"}, settings: settings{revision: -1},
+		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 }
 
@@ -51,11 +58,13 @@ func poke(c chan struct{}) {
 
 // createGroup starts at 0 and not at the end: done jobs are deleted, so all that is in the stream is work.
 func (s *shard) createGroup(ctx context.Context) error {
-	err := s.b.redis.XGroupCreateMkStream(ctx, s.stream, "g", "0").Err()
-	if err != nil && strings.HasPrefix(err.Error(), "BUSYGROUP") {
-		return nil
+	for _, stream := range s.streams {
+		err := s.b.redis.XGroupCreateMkStream(ctx, stream, "g", "0").Err()
+		if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // room is how many more jobs this shard may hold; few are not worth a read while others are ready.
@@ -65,6 +74,9 @@ func (s *shard) room() int {
 	limit := max(1, (s.q.cfg.Concurrency+parts-1)/parts) + prefetch
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.settings.paused || s.q.w.gate.closed() {
+		return 0
+	}
 	if free := limit - len(s.held); free > prefetch/4 {
 		return free
 	}
@@ -86,12 +98,12 @@ func (s *shard) read(ctx context.Context) {
 			}
 			continue
 		}
-		if err := s.readOnce(ctx, min(free, maxBatch)); err == nil {
+		err := s.readOnce(ctx, min(free, maxBatch))
+		if err == nil {
 			delay = 0
 			continue
-		} else {
-			s.recover(ctx, err)
 		}
+		s.recover(ctx, err)
 		delay = min(max(2*delay, 20*time.Millisecond), 500*time.Millisecond)
 		s.q.w.until(ctx, delay/2+rand.N(delay))
 	}
@@ -129,25 +141,54 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		s.nextReclaim = now.Add(every - every/8 + rand.N(every/4))
 		return nil
 	}
+	if s.urgent {
+		n, err := s.fetch(ctx, free)
+		if err != nil || n > 0 {
+			return err
+		}
+		free = 1 // of each stream
+	}
 	streams, err := s.b.redis.Blocking.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: "g", Consumer: s.q.w.me, Streams: []string{s.stream, ">"}, Count: int64(free),
+		Group: "g", Consumer: s.q.w.me, Streams: append(slices.Clone(s.streams), ">", ">", ">", ">"), Count: int64(free),
 		Block: min(s.b.cfg.Block, s.b.cfg.Lease/3),
 	}).Result()
-	if err == redis.Nil {
+	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	for _, st := range streams {
+		level := st.Stream[len(st.Stream)-1:]
+		s.urgent = s.urgent || level != "0"
 		for _, m := range st.Messages {
-			e := entry{id: m.ID}
+			e := entry{ref: level + ":" + m.ID}
 			e.envelope, _ = m.Values["e"].(string)
 			e.key, _ = m.Values["k"].(string)
 			s.hold(e, nil)
 		}
 	}
 	return nil
+}
+
+// fetch takes jobs by priority. It costs more than reading all streams at once, which takes too many when
+// several hold jobs, so it is used while there are urgent ones.
+func (s *shard) fetch(ctx context.Context, free int) (int, error) {
+	s.reads++
+	reversed := 0
+	if s.reads%16 == 0 { // else a steady flow of urgent jobs starves the others
+		reversed = 1
+	}
+	list, err := s.eval(ctx, fetchScript, []string{s.tag + ":meta"}, s.q.w.me, s.tag, free, reversed)
+	if err != nil {
+		return 0, err
+	}
+	s.urgent = text(list[0]) == "1"
+	got := entries(list[1:])
+	for _, e := range got {
+		s.hold(e, nil)
+	}
+	return len(got), nil
 }
 
 // ids snapshots what this worker holds.
@@ -163,28 +204,34 @@ func (s *shard) ids() map[string]struct{} {
 
 // hold takes an entry unless it is held, or was when before was made.
 func (s *shard) hold(e entry, before map[string]struct{}) bool {
-	if _, ok := before[e.id]; ok {
-		return false
+	t := s.grab(e, before)
+	if t != nil {
+		s.q.ready <- t
+	}
+	return t != nil
+}
+
+func (s *shard) grab(e entry, before map[string]struct{}) *task {
+	if _, ok := before[e.ref]; ok {
+		return nil
 	}
 	t := &task{shard: s, entry: e}
 	s.mu.Lock()
-	if _, ok := s.held[e.id]; ok {
-		s.mu.Unlock()
-		return false
+	defer s.mu.Unlock()
+	if _, ok := s.held[e.ref]; ok {
+		return nil
 	}
 	t.ctx, t.cancel = context.WithCancelCause(s.q.w.handlers)
-	s.held[e.id] = t
-	s.mu.Unlock()
-	s.q.ready <- t
-	return true
+	s.held[e.ref] = t
+	return t
 }
 
 // resync takes the jobs that Redis has given us in a reply that was lost. Held ones are told from them by
 // a snapshot from before the question: a job that is acknowledged while it is answered is not taken again.
 func (s *shard) resync(ctx context.Context) error {
-	for start := "-"; ; {
+	for level, start := 0, "-"; level <= maxPriority; {
 		before := s.ids()
-		list, err := s.eval(ctx, resyncScript, []string{s.stream}, s.q.w.me, start, maxBatch)
+		list, err := s.eval(ctx, resyncScript, []string{s.streams[maxPriority-level]}, s.q.w.me, level, start, maxBatch)
 		if err != nil {
 			return err
 		}
@@ -193,24 +240,41 @@ func (s *shard) resync(ctx context.Context) error {
 				s.b.cfg.Metrics.Count("resynced", s.q.name, 1)
 			}
 		}
-		last := text(list[0])
-		if last == "" {
-			return nil
+		start = "(" + text(list[0])
+		if start == "(" {
+			level, start = level+1, "-"
 		}
-		start = "(" + last
 	}
+	return nil
 }
 
 // reclaim takes over jobs of workers that crashed or stalled.
 func (s *shard) reclaim(ctx context.Context, free int) error {
-	before := s.ids()
-	list, err := s.eval(ctx, reclaimScript, []string{s.stream, s.tag + ":dead"}, s.q.w.me, s.tag,
-		s.b.cfg.Lease.Milliseconds(), free, s.b.cfg.MaxDeliveries, s.b.cfg.DeadKeep)
+	before, suspects := s.ids(), 0
+	gate := s.q.w.gate.reserve()
+	if gate {
+		suspects = 1
+	}
+	list, err := s.eval(ctx, reclaimScript, []string{s.tag + ":dead"}, s.q.w.me, s.tag,
+		s.b.cfg.Lease.Milliseconds(), free, s.b.cfg.MaxDeliveries, s.b.cfg.DeadKeep, suspects)
 	if err != nil {
+		if gate {
+			s.q.w.gate.open()
+		}
 		return err
 	}
-	for _, e := range entries(list[1:]) {
-		if s.hold(e, before) {
+	suspect := text(list[1])
+	if gate && suspect == "" {
+		s.q.w.gate.open()
+	}
+	for _, e := range entries(list[2:]) {
+		held := false
+		if e.ref == suspect {
+			held = s.isolate(e, before)
+		} else {
+			held = s.hold(e, before)
+		}
+		if held {
 			s.b.cfg.Metrics.Count("reclaimed", s.q.name, 1)
 		}
 	}
@@ -241,6 +305,8 @@ func (s *shard) keep(ctx context.Context) {
 			s.mu.Lock()
 			promote.Reset(time.Until(s.nextDue))
 			s.mu.Unlock()
+		case <-s.changed:
+			promote.Reset(0)
 		case <-promote.C:
 			promote.Reset(s.promote(ctx))
 		}
@@ -258,10 +324,15 @@ func (s *shard) promote(ctx context.Context) time.Duration {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
-	ms, err := s.b.redis.Eval(ctx, promoteScript, []string{s.stream, s.tag + ":d", s.tag + ":j"}, s.tag, 200).Int64()
-	wait := unknownRetries/2 + rand.N(unknownRetries)
-	if err == nil && ms >= 0 {
-		wait = min(wait, time.Duration(ms)*time.Millisecond)
+	wait := unknownRetries/2 + rand.N(unknownRetries/2)
+	answer, err := s.b.redis.Eval(ctx, promoteScript, []string{s.tag + ":d", s.tag + ":j", s.tag + ":meta"}, s.tag, 200).Int64Slice()
+	if err == nil && len(answer) == 2 {
+		if answer[0] >= 0 {
+			wait = min(wait, time.Duration(answer[0])*time.Millisecond)
+		}
+		if answer[1] != s.revision() {
+			_ = s.configure(ctx) // if it fails it is done the next time
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -275,12 +346,12 @@ func (s *shard) promote(ctx context.Context) time.Duration {
 func (s *shard) renew(ctx context.Context) error {
 	ids := slices.Collect(maps.Keys(s.ids()))
 	for chunk := range slices.Chunk(ids, maxBatch) {
-		args := make([]any, 0, len(chunk)+1)
-		args = append(args, s.q.w.me)
+		args := make([]any, 0, len(chunk)+2)
+		args = append(args, s.q.w.me, s.tag)
 		for _, id := range chunk {
 			args = append(args, id)
 		}
-		lost, err := s.eval(ctx, renewScript, []string{s.stream}, args...)
+		lost, err := s.eval(ctx, renewScript, []string{s.tag + ":meta"}, args...)
 		if err != nil {
 			return err
 		}

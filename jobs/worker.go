@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
-	"github.com/redis/go-redis/v9"
 )
 
 // WorkerConfig describes what an agent does for the others. All members may be left out.
@@ -58,7 +57,7 @@ func (c *WorkerConfig) prepare() error {
 		q.Prefetch = max(0, q.Prefetch)
 		switch {
 		case !validName(name):
-			return fmt.Errorf("jobs: WorkerConfig.Queues: name %q: want 1 to 64 letters, digits, - _ .", name)
+			return fmt.Errorf("jobs: WorkerConfig.Queues: name %q: want 1 to 64 letters, digits, - _ or dots", name)
 		case q.Handler == nil:
 			return fmt.Errorf("jobs: WorkerConfig.Queues[%q].Handler is missing", name)
 		case q.Concurrency < 0:
@@ -72,20 +71,22 @@ func (c *WorkerConfig) prepare() error {
 // Worker is an agent's part in the mesh: it takes jobs from queues, reads its inbox and the broadcasts,
 // and looks after agents that died.
 type Worker struct {
-	b      *Broker
-	cfg    WorkerConfig
-	me     string
-	queues []*queue
-	inbox  *inbox
-	news   *news
-	life   *life
-	reaper *reaper
+	b        *Broker
+	cfg      WorkerConfig
+	me       string
+	queues   []*queue
+	inbox    *inbox
+	news     *news
+	life     *life
+	reaper   *reaper
+	gate     gate
+	suspects sync.WaitGroup // goroutines that run them; readers start them, Run joins them
 
 	once     sync.Once
 	stop     chan struct{} // closed: read nothing more
 	ended    chan struct{} // closed: Run has ended
 	cancel   context.CancelCauseFunc
-	handlers context.Context // of all handlers; ends after Run's when Drain lets them finish
+	handlers context.Context //nolint:containedctx // of all handlers; ends after Run's when Drain lets them finish
 }
 
 // settleTimeout bounds how long a stopping worker tries to tell Redis what it has done.
@@ -116,6 +117,9 @@ func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (_ *Worker, err err
 			if err := s.createGroup(ctx); err != nil {
 				return nil, fmt.Errorf("jobs: join queue %s: %w", q.name, err)
 			}
+			if err := s.configure(ctx); err != nil {
+				return nil, fmt.Errorf("jobs: join queue %s: %w", q.name, err)
+			}
 		}
 	}
 	if err := w.news.start(ctx); err != nil {
@@ -133,15 +137,13 @@ func (w *Worker) Incarnation() string { return w.me }
 
 // describe is what the registry tells of this agent.
 func (w *Worker) describe() string {
-	text, _ := json.Marshal(AgentInfo{Name: w.cfg.Name, Queues: slices.Sorted(maps.Keys(w.cfg.Queues)), Since: time.Now().UTC()})
+	text, _ := json.Marshal(AgentInfo{Name: w.cfg.Name, Queues: slices.Sorted(maps.Keys(w.cfg.Queues)), Since: time.Now().UTC()}) //nolint:errchkjson // the year has four digits
 	return string(text)
 }
 
 // announce tells the others that the list of agents has changed. They would see it anyway, later.
 func (w *Worker) announce(ctx context.Context) {
-	_ = w.b.redis.XAdd(ctx, &redis.XAddArgs{
-		Stream: w.b.keys.broadcast() + ":s", MaxLen: w.b.cfg.BroadcastKeep, Approx: true, Values: []any{"c", "agents"},
-	}).Err() // the census is taken every second without it
+	w.b.tell(ctx, "agents")
 }
 
 // Run works until ctx ends or Drain is called, and has ended every goroutine when it returns. When ctx ends
@@ -182,6 +184,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		q.giveBackUnstarted()
 	}
 	workers.Wait()
+	w.suspects.Wait()
 	w.inbox.finish()
 
 	limit := time.AfterFunc(settleTimeout, giveUp)
@@ -232,17 +235,15 @@ func (w *Worker) Drain(ctx context.Context) error {
 	return fmt.Errorf("jobs: drain: handlers were cancelled: %w", context.Cause(ctx))
 }
 
-// until waits for d, or less when the worker stops or ctx ends; it reports whether to go on.
-func (w *Worker) until(ctx context.Context, d time.Duration) bool {
+// until waits for d, or less when the worker stops or ctx ends.
+func (w *Worker) until(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-w.stop:
 	case <-t.C:
-		return true
 	}
-	return false
 }
 
 // call runs a handler and turns its panic into an error.

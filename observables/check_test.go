@@ -71,7 +71,7 @@ func TestCheckUnderRandomTraffic(t *testing.T) {
 			var inFlight, most, lookups atomic.Int64
 			var perKey [keys]atomic.Int64
 			var seedMu sync.Mutex
-			var c *checker
+			var c *checker //nolint:staticcheck // the configuration refers to it
 			c = newChecker(t, checkConfig{Parallel: parallel, Queue: queue, MaxKeys: 5,
 				TTL: func(v int, _ error) time.Duration { return time.Duration(v%3) * 5 * time.Millisecond },
 				Lookup: func(ctx context.Context, key string) (int, error) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -53,7 +52,7 @@ type mesh struct {
 	t     testing.TB
 	url   string
 	redis *redisx.Client
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // of the test
 
 	// What the carrier does to a message, in percent. Drop confirms and forgets.
 	drop, twice, shuffle int
@@ -93,7 +92,7 @@ func (m *mesh) agent(name string, change ...func(*router.Config)) *agent {
 	a := &agent{name: name, mesh: m, in: make(chan []byte, 1<<16)}
 	config := router.Config{
 		Redis: client, Incarnation: name, Carrier: a, Drain: 2 * time.Second,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&config)

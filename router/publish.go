@@ -198,10 +198,10 @@ func (l *lane) stored(ctx context.Context, g *group, a *answer) error {
 func (l *lane) announce(ctx context.Context, p *post, m *message.Message, holders []string) {
 	r := l.r
 	p.message = m
-	switch {
-	case m.Type == DeliveryType:
+	switch m.Type {
+	case DeliveryType:
 		r.pass(p.history, m.Seq, m.Epoch, m.Payload)
-	case m.Type == VolatileType:
+	case VolatileType:
 		r.passVolatile(p.history, m.Payload)
 	}
 	if p.history.Kind == Global {

@@ -224,7 +224,7 @@ func TestReplayPaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		live.Wait()
-		got := q.client.wait("all", func(got []envelope) bool { return lastSeq(got) == n+100 })
+		got := q.wait("all", func(got []envelope) bool { return lastSeq(got) == n+100 })
 		ascending(t, got, 0, n+100)
 		a.Detach(q)
 		close(q.room)

@@ -179,7 +179,7 @@ func object(parts ...string) []byte {
 			b.WriteString(p)
 			continue
 		}
-		_ = e.Encode(p) // a string always encodes
+		_ = e.Encode(p) //nolint:errchkjson // a string always encodes
 		b.Truncate(b.Len() - 1)
 	}
 	return b.Bytes()

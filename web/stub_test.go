@@ -65,7 +65,7 @@ func newStub(t *testing.T) *stub {
 	})
 	s.Server = httptest.NewServer(mux)
 	t.Cleanup(func() {
-		s.Server.Close()
+		s.Close()
 		s.drop(websocket.CloseGoingAway)
 		joined.Wait()
 	})

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,9 +16,7 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 func get(t *testing.T, method, path string, header http.Header) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(method, path, nil)
-	for k, v := range header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, header)
 	w := httptest.NewRecorder()
 	web.Handler().ServeHTTP(w, r)
 	return w.Result()

@@ -1,24 +1,25 @@
 -- Ends jobs that are done.
--- KEYS[1] T:s0 ; it also touches T:k:<key> and T:meta, of the same tag.
--- ARGV[1] consumer  ARGV[2] T  then per job two: entry id, key
--- Returns the ids of keyed jobs that another consumer has taken meanwhile; they are left alone. An
+-- KEYS[1] T:meta ; it also touches T:s0 to T:s3 and T:k:<key>, of the same tag.
+-- ARGV[1] consumer  ARGV[2] T  then per job two: ref, key
+-- Returns the refs of keyed jobs that another consumer has taken meanwhile; they are left alone. An
 -- unkeyed job that is done is done, whoever has it.
 -- Atomic; repeating it is harmless.
-local plain, lost = {}, {}
+local tag, lost, plain = ARGV[2], {}, {}
 for i = 3, #ARGV, 2 do
-  local id, key = ARGV[i], ARGV[i + 1]
+  local ref, key = ARGV[i], ARGV[i + 1]
   if key == '' then
-    plain[#plain + 1] = id
-  elseif owns(KEYS[1], id, ARGV[1]) then
-    release(ARGV[2], KEYS[1], id, key)
-    redis.call('XACK', KEYS[1], 'g', id)
-    redis.call('XDEL', KEYS[1], id)
+    local stream, id = at(tag, ref)
+    plain[stream] = plain[stream] or {}
+    table.insert(plain[stream], id)
+  elseif owns(tag, ref, ARGV[1]) then
+    release(tag, ref, key)
+    remove(tag, ref)
   else
-    lost[#lost + 1] = id
+    lost[#lost + 1] = ref
   end
 end
-if #plain > 0 then
-  redis.call('XACK', KEYS[1], 'g', unpack(plain))
-  redis.call('XDEL', KEYS[1], unpack(plain))
+for stream, ids in pairs(plain) do
+  redis.call('XACK', stream, 'g', unpack(ids))
+  redis.call('XDEL', stream, unpack(ids))
 end
 return lost

@@ -1,35 +1,32 @@
 -- Stores a batch in a queue. See lane.lua for KEYS[1-2], ARGV and what it returns.
--- KEYS[3] T:d  KEYS[4] T:meta; it also touches T:k:<key> and T:u:<once>, of the same tag.
--- limit: jobs the queue may hold, counting those that wait in mailboxes and for a retry.
+-- KEYS[1] T:s0  KEYS[3] T:d  KEYS[4] T:meta; it also touches the other streams, T:j, T:k:<key> and
+-- T:u:<once>, of the same tag.
+-- limit: jobs the queue may hold, counting those that wait in mailboxes and for their time.
+-- A delayed job whose id is delayed already is a duplicate of it.
 local before = repeated()
 if before then return before end
-local limit = tonumber(ARGV[3])
-local blocked = 0
-local held = redis.call('XLEN', KEYS[1]) + redis.call('ZCARD', KEYS[3]) + (tonumber(redis.call('HGET', KEYS[4], 'blocked') or 0))
+local tag, limit = ARGV[4], tonumber(ARGV[3])
+local held = redis.call('ZCARD', KEYS[3]) + (tonumber(redis.call('HGET', KEYS[4], 'blocked') or 0))
+for level = 0, 3 do held = held + redis.call('XLEN', tag .. ':s' .. level) end
 local exceptions = {}
-for i = 5, #ARGV, 5 do
-  local key, envelope = ARGV[i + 1], ARGV[i + 4]
+for i = 5, #ARGV, 6 do
+  local key, delay, envelope = ARGV[i + 1], ARGV[i + 4], ARGV[i + 5]
+  local member = '+' .. ARGV[i]
   if held >= limit then
     exceptions[#exceptions + 1] = full(i)
   else
     local first = marked(i)
+    if not first and delay ~= '' and redis.call('HEXISTS', tag .. ':j', member) == 1 then first = ARGV[i] end
     if first then
       exceptions[#exceptions + 1] = duplicate(i, first)
     else
       held = held + 1
-      if key == '' then
-        redis.call('XADD', KEYS[1], '*', 'e', envelope)
+      if delay ~= '' then
+        later(tag, member, now() + tonumber(delay), key, envelope)
       else
-        local mailbox = ARGV[4] .. ':k:' .. key
-        if redis.call('EXISTS', mailbox) == 1 then
-          redis.call('RPUSH', mailbox, envelope)
-          blocked = blocked + 1
-        else
-          redis.call('RPUSH', mailbox, redis.call('XADD', KEYS[1], '*', 'e', envelope, 'k', key))
-        end
+        enter(tag, envelope, key)
       end
     end
   end
 end
-if blocked > 0 then redis.call('HINCRBY', KEYS[4], 'blocked', blocked) end
 return executed(exceptions)

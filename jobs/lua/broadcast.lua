@@ -4,12 +4,12 @@
 local before = repeated()
 if before then return before end
 local exceptions = {}
-for i = 5, #ARGV, 5 do
+for i = 5, #ARGV, 6 do
   local first = marked(i)
   if first then
     exceptions[#exceptions + 1] = duplicate(i, first)
   else
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'n', redis.call('INCR', KEYS[3]), 'e', ARGV[i + 4])
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'n', redis.call('INCR', KEYS[3]), 'e', ARGV[i + 5])
   end
 end
 return executed(exceptions)

@@ -4,7 +4,7 @@
 --
 -- KEYS[1] the stream   KEYS[2] <tag>:pr:<producer>
 -- ARGV[1] batch number ARGV[2] ms to remember it  ARGV[3] limit  ARGV[4] the hash tag
--- then per job five: id, key, once, ms to remember once, envelope
+-- then per job six: id, key, once, ms to remember once, ms to wait or "", envelope
 -- Returns the exceptions: "" when every job was stored, else for each one that was not
 --   F<index>;                  refused, the queue is full
 --   D<index>:<length>:<id>     duplicate of the job id
@@ -30,8 +30,8 @@ local function marked(i)
   return first
 end
 
-local function full(i) return 'F' .. ((i - 5) / 5) .. ';' end
-local function duplicate(i, id) return 'D' .. ((i - 5) / 5) .. ':' .. #id .. ':' .. id end
+local function full(i) return 'F' .. ((i - 5) / 6) .. ';' end
+local function duplicate(i, id) return 'D' .. ((i - 5) / 6) .. ':' .. #id .. ':' .. id end
 
 -- executed remembers the batch and gives its answer.
 local function executed(exceptions)

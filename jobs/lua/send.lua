@@ -7,7 +7,7 @@ if before then return before end
 if redis.call('GET', KEYS[3]) ~= '1' then return 'NOAGENT' end
 local room = tonumber(ARGV[3]) - redis.call('XLEN', KEYS[1])
 local exceptions = {}
-for i = 5, #ARGV, 5 do
+for i = 5, #ARGV, 6 do
   if room <= 0 then
     exceptions[#exceptions + 1] = full(i)
   else
@@ -15,7 +15,7 @@ for i = 5, #ARGV, 5 do
     if first then
       exceptions[#exceptions + 1] = duplicate(i, first)
     else
-      redis.call('XADD', KEYS[1], '*', 'e', ARGV[i + 4])
+      redis.call('XADD', KEYS[1], '*', 'e', ARGV[i + 5])
       room = room - 1
     end
   end

@@ -1,0 +1,93 @@
+-- Shared by the scripts that work on one partition of a queue; tag is its T. A ref names an entry of it:
+-- <level>:<entry id>, where the level, 0 to 3, is the job's priority and the number of its stream.
+
+-- at gives the stream and the entry id of a ref.
+local function at(tag, ref) return tag .. ':s' .. string.sub(ref, 1, 1), string.sub(ref, 3) end
+
+-- owns says whether the entry is this consumer's: XACK alone would not ask.
+local function owns(tag, ref, consumer)
+  local stream, id = at(tag, ref)
+  local p = redis.call('XPENDING', stream, 'g', id, id, 1)
+  return #p == 1 and p[1][2] == consumer
+end
+
+-- fields gives an entry's envelope and key.
+local function fields(flat)
+  local envelope, key = '', ''
+  for i = 1, #flat, 2 do
+    if flat[i] == 'e' then envelope = flat[i + 1] elseif flat[i] == 'k' then key = flat[i + 1] end
+  end
+  return envelope, key
+end
+
+-- put makes a job ready, in the stream of its priority, which is the envelope's second byte. It returns the ref.
+local function put(tag, envelope, key)
+  local level = string.sub(envelope, 2, 2)
+  if not string.find(level, '^[0-3]$') then level = '0' end
+  if key == '' then return level .. ':' .. redis.call('XADD', tag .. ':s' .. level, '*', 'e', envelope) end
+  return level .. ':' .. redis.call('XADD', tag .. ':s' .. level, '*', 'e', envelope, 'k', key)
+end
+
+-- enter takes a new job in: ready, or behind the others of its key.
+local function enter(tag, envelope, key)
+  if key == '' then
+    put(tag, envelope, key)
+    return
+  end
+  local mailbox = tag .. ':k:' .. key
+  if redis.call('EXISTS', mailbox) == 1 then
+    redis.call('RPUSH', mailbox, envelope)
+    redis.call('HINCRBY', tag .. ':meta', 'blocked', 1)
+  else
+    redis.call('RPUSH', mailbox, put(tag, envelope, key))
+  end
+end
+
+-- release ends the active job of a key and makes the next one of its mailbox ready. Every way in which a
+-- keyed job ends goes through here, else its key stays blocked for ever. ref may also be the job's member
+-- of T:d.
+local function release(tag, ref, key)
+  if key == '' then return end
+  local mailbox = tag .. ':k:' .. key
+  if redis.call('LINDEX', mailbox, 0) ~= ref then return end
+  redis.call('LPOP', mailbox)
+  local envelope = redis.call('LINDEX', mailbox, 0)
+  if envelope then
+    redis.call('LSET', mailbox, 0, put(tag, envelope, key))
+    redis.call('HINCRBY', tag .. ':meta', 'blocked', -1)
+  end
+end
+
+-- remove takes an entry out of its stream.
+local function remove(tag, ref)
+  local stream, id = at(tag, ref)
+  redis.call('XACK', stream, 'g', id)
+  redis.call('XDEL', stream, id)
+end
+
+-- later puts a job aside until a time. member names it in T:d.
+local function later(tag, member, due, key, envelope)
+  redis.call('HSET', tag .. ':j', member, #key .. ':' .. key .. envelope)
+  redis.call('ZADD', tag .. ':d', due, member)
+end
+
+-- aside gives key and envelope of a job in T:d, or nothing.
+local function aside(tag, member)
+  local value = redis.call('HGET', tag .. ':j', member)
+  if not value then return nil end
+  local sep = string.find(value, ':', 1, true)
+  local size = tonumber(string.sub(value, 1, sep - 1))
+  return string.sub(value, sep + 1, sep + size), string.sub(value, sep + size + 1)
+end
+
+-- forget takes a job out of T:d.
+local function forget(tag, member)
+  redis.call('HDEL', tag .. ':j', member)
+  redis.call('ZREM', tag .. ':d', member)
+end
+
+-- now is Redis's own time, ms.
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
