@@ -254,6 +254,12 @@ func (r *ring[T]) run(sc *scope, k sink[T]) {
 }
 
 func (r *ring[T]) drain(sc *scope, k sink[T]) {
+	exited := true
+	defer func() {
+		if exited {
+			exit(sc, k.end)
+		}
+	}()
 	older, newer := r.take()
 	if k.batch != nil {
 		deliverBatch(sc, older, k.batch)
@@ -264,6 +270,32 @@ func (r *ring[T]) drain(sc *scope, k sink[T]) {
 		flush(sc, k.flush)
 	}
 	clear(r.last) // hold on to nothing
+	exited = false
+}
+
+// exit ends the subscription when a callback has ended a goroutine of it by runtime.Goexit: nobody else can.
+func exit(sc *scope, end func(error)) {
+	defer sc.sub.release()
+	sc.sub.root.close(ErrGoexit)
+	end(sc.outcome(ErrGoexit))
+}
+
+// produce runs a source that is no ring on a goroutine of its own, which Done joins, and then ends the stage
+// below.
+func produce(sc *scope, end func(error), source func() error) {
+	sc.sub.hold()
+	go func() {
+		exited := true
+		defer func() {
+			if exited {
+				exit(sc, end)
+			}
+		}()
+		err := source()
+		exited = false
+		defer sc.sub.release()
+		end(sc.outcome(err))
+	}()
 }
 
 // deliver hands over the items one by one until the scope closes. A panic costs its item only; the price
