@@ -97,6 +97,15 @@ func (r *ring[T]) force(vs []T) {
 	r.wakeLocked()
 }
 
+// poke has the consumer flush though nothing may be queued: it wakes operators with a clock.
+func (r *ring[T]) poke() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.wakeLocked()
+	}
+}
+
 // awaitRoom waits until the ring has room or is closed, or ctx ends.
 func (r *ring[T]) awaitRoom(ctx context.Context) error {
 	r.mu.Lock()
