@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// passBatch is how many items that pass at once are handed on in one go at most.
+// passBatch is how many items that need not wait are handed on in one go at most.
 const passBatch = 256
 
 // checking is one subscription of a Checker.
