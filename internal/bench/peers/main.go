@@ -77,7 +77,7 @@ func items(ctx context.Context, rounds int, python string) {
 		names = append(names, p.name)
 	}
 	names = append(names, rxpyName)
-	fmt.Printf("ns of wall / ns of CPU per published item (allocations if any; × observables by wall)\n\n")
+	fmt.Printf("ns of wall / ns of CPU per published item (allocations if any; × observables by CPU, which other load on the machine disturbs least)\n\n")
 	fmt.Printf("| operators, subscribers, publishers | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---|", len(names)))
 	for _, s := range shapes {
 		fmt.Printf("| %d, %d, %d |", s.Operators, s.Subscribers, s.Publishers)
@@ -94,7 +94,7 @@ func items(ctx context.Context, rounds int, python string) {
 				fmt.Printf(", %.1f allocs", m.Allocs)
 			}
 			if i > 0 {
-				fmt.Printf(" (%.1f×)", float64(m.Wall)/float64(ours.Wall))
+				fmt.Printf(" (%.1f×)", float64(m.CPU)/float64(max(ours.CPU, 1)))
 			}
 			fmt.Print(" |")
 		}
