@@ -10,7 +10,7 @@ BENCHTIME  ?= 1s
 export PATH := $(PATH):/usr/local/go/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint bench fuzz chaos demo clean
+.PHONY: help run test check fmt lint bench bench-rx fuzz chaos demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: ## Run the benchmarks (BENCHTIME=1s), then measure the whole loop beside 
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
 	@.ci/setup
 	$(GO) run ./internal/bench/loop
+
+bench-rx: ## Compare the observables with other libraries for streams (RxPY: apt-get install python3-rx)
+	@cd internal/bench/peers && $(GO) run .
 
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)

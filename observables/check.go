@@ -11,26 +11,41 @@ import (
 // CheckConfig says how a Checker looks up verdicts. T is the item, K what is looked up (a session), O what
 // must stay in order (a client), V the verdict.
 type CheckConfig[T any, K, O comparable, V any] struct {
-	Key    func(T) K                                   // required
-	Order  func(T) O                                   // required
-	Lookup func(ctx context.Context, key K) (V, error) // required; must return when ctx ends
+	Key   func(T) K // required
+	Order func(T) O // required
+
+	// Lookup gives the verdict for a key. It must return when ctx ends. It or LookupBatch is required.
+	Lookup func(ctx context.Context, key K) (V, error)
+
+	// LookupBatch gives the verdicts for several different keys at once, in their order: for example by one
+	// pipeline instead of a round trip each. The unknown keys among the items that have piled up are looked
+	// up by one call; an error is that of all its keys. It must return when ctx ends and not keep keys.
+	LookupBatch func(ctx context.Context, keys []K) ([]V, error)
 
 	// TTL is how long a verdict may be used for items that arrive after it; nil or 0 means not at all: only
 	// the items that waited for it share it. It is asked once for each lookup, also a failed one.
 	TTL func(V, error) time.Duration
 
-	Parallel int           // lookups in flight; 0 means 64
+	Parallel int           // calls in flight; 0 means 64, with LookupBatch 4
+	Batch    int           // keys of one LookupBatch; 0 means 256
 	Queue    int           // items waiting; when full the stages above wait; 0 means 4096
 	MaxKeys  int           // cached verdicts; the oldest goes first; 0 means 100000
-	Timeout  time.Duration // of the context of a lookup; 0 means none
+	Timeout  time.Duration // of the context of a call; 0 means none
 }
 
 func (c *CheckConfig[T, K, O, V]) setDefaults() {
 	if c.TTL == nil {
 		c.TTL = func(V, error) time.Duration { return 0 }
 	}
-	if c.Parallel == 0 {
+	switch {
+	case c.Parallel != 0:
+	case c.LookupBatch != nil:
+		c.Parallel = 4
+	default:
 		c.Parallel = 64
+	}
+	if c.Batch == 0 {
+		c.Batch = 256
 	}
 	if c.Queue == 0 {
 		c.Queue = 4096
@@ -46,13 +61,15 @@ func (c *CheckConfig[T, K, O, V]) validate() error {
 		return errors.New("observables: CheckConfig.Key is required")
 	case c.Order == nil:
 		return errors.New("observables: CheckConfig.Order is required")
-	case c.Lookup == nil:
-		return errors.New("observables: CheckConfig.Lookup is required")
+	case c.Lookup == nil && c.LookupBatch == nil:
+		return errors.New("observables: CheckConfig.Lookup or LookupBatch is required")
+	case c.Lookup != nil && c.LookupBatch != nil:
+		return errors.New("observables: CheckConfig.LookupBatch cannot stand beside Lookup")
 	}
 	for _, f := range [...]struct {
 		name string
 		n    int64
-	}{{"Parallel", int64(c.Parallel)}, {"Queue", int64(c.Queue)}, {"MaxKeys", int64(c.MaxKeys)}, {"Timeout", int64(c.Timeout)}} {
+	}{{"Parallel", int64(c.Parallel)}, {"Batch", int64(c.Batch)}, {"Queue", int64(c.Queue)}, {"MaxKeys", int64(c.MaxKeys)}, {"Timeout", int64(c.Timeout)}} {
 		if f.n < 0 {
 			return fmt.Errorf("observables: CheckConfig.%s is %d, want 0 or more", f.name, f.n)
 		}
@@ -60,16 +77,25 @@ func (c *CheckConfig[T, K, O, V]) validate() error {
 	return nil
 }
 
-// Checked is an item with what the lookup of its key gave. Every item comes out, whatever the verdict.
+// batch is how many keys one call may have.
+func (c *CheckConfig[T, K, O, V]) batch() int {
+	if c.LookupBatch == nil {
+		return 1
+	}
+	return c.Batch
+}
+
+// Checked is an item with what the lookup of its key gave. Every item comes out, whatever the verdict; only
+// one for which Key or Order panics costs itself, like any item that an operator fails at.
 type Checked[T, V any] struct {
 	Item    T
 	Verdict V
-	Err     error // of the lookup; an *ItemError if it panicked
+	Err     error // of the lookup; an *ItemError if it panicked, ErrGoexit if it never returned
 }
 
 // Checker looks up a verdict for each item without letting slow lookups hold up others:
 //
-//   - at most one lookup is in flight for a key, and at most Parallel in all;
+//   - at most one lookup is in flight for a key, and at most Parallel calls in all;
 //   - items with the same order key leave in the order they came, also when their keys differ;
 //   - items with different order keys do not wait for one another;
 //   - items that arrived before a lookup returned share its verdict;
@@ -112,10 +138,10 @@ func (c *Checker[T, K, O, V]) Op() Op[T, Checked[T, V]] {
 			})
 			s.attach(ctx, sc, sink[T]{
 				next:  func(v T) { run.submit(ctx, v) },
-				flush: func() { run.pass(ctx) },
+				flush: func() { run.flush(ctx) },
 				end: func(err error) {
 					run.pass(ctx)
-					run.end(err)
+					run.end(ctx, err)
 				},
 			})
 		}}

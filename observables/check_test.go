@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -71,30 +72,49 @@ func TestCheckUnderRandomTraffic(t *testing.T) {
 			var inFlight, most, lookups atomic.Int64
 			var perKey [keys]atomic.Int64
 			var seedMu sync.Mutex
-			var c *checker //nolint:staticcheck // the configuration refers to it
-			c = newChecker(t, checkConfig{Parallel: parallel, Queue: queue, MaxKeys: 5,
-				TTL: func(v int, _ error) time.Duration { return time.Duration(v%3) * 5 * time.Millisecond },
-				Lookup: func(ctx context.Context, key string) (int, error) {
-					seedMu.Lock()
-					pause, fate, bad := rnd.IntN(3000), rnd.IntN(10), key[0]-'a'
-					seedMu.Unlock()
-					if perKey[bad].Add(1) > 1 {
+			many := func(_ context.Context, ids []string) ([]int, error) {
+				seedMu.Lock()
+				pause, fate := rnd.IntN(3000), rnd.IntN(12)
+				seedMu.Unlock()
+				var verdicts []int
+				for _, key := range ids {
+					if perKey[key[0]-'a'].Add(1) > 1 {
 						t.Errorf("two lookups of %s at once", key)
 					}
-					defer perKey[bad].Add(-1)
-					n := inFlight.Add(1)
-					defer inFlight.Add(-1)
-					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					defer perKey[key[0]-'a'].Add(-1)
+					verdicts = append(verdicts, int(lookups.Add(1)))
+				}
+				n := inFlight.Add(1)
+				defer inFlight.Add(-1)
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+				time.Sleep(time.Duration(pause) * time.Microsecond)
+				switch fate {
+				case 0:
+					panic("lookup bug")
+				case 1:
+					return nil, errors.New("lookup failed")
+				case 2:
+					runtime.Goexit()
+				}
+				return verdicts, nil
+			}
+			cfg := checkConfig{Parallel: parallel, Queue: queue, MaxKeys: 5,
+				TTL: func(v int, _ error) time.Duration { return time.Duration(v%3) * 5 * time.Millisecond }}
+			if seed%2 == 0 {
+				cfg.Lookup = func(ctx context.Context, key string) (int, error) {
+					verdicts, err := many(ctx, []string{key})
+					return append(verdicts, 0)[0], err
+				}
+			} else {
+				cfg.Batch, cfg.LookupBatch = 3, func(ctx context.Context, keys []string) ([]int, error) {
+					if len(keys) == 0 || len(keys) > 3 {
+						t.Errorf("a call for %d keys, want 1 to 3", len(keys))
 					}
-					time.Sleep(time.Duration(pause) * time.Microsecond)
-					if fate == 0 {
-						panic("lookup bug")
-					}
-					if fate == 1 {
-						return 0, errors.New("lookup failed")
-					}
-					return int(lookups.Add(1)), nil
-				}})
+					return many(ctx, keys)
+				}
+			}
+			c := newChecker(t, cfg)
 			s := observables.NewSubject[msg](observables.Config{Buffer: 16})
 			var last [clients]int
 			var got int
@@ -558,13 +578,15 @@ func TestCheckConfigIsValidated(t *testing.T) {
 	key, order := func(m msg) string { return m.session }, func(m msg) int { return m.client }
 	lookup := func(context.Context, string) (int, error) { return 0, nil }
 	for field, cfg := range map[string]checkConfig{
-		"Key":      {Order: order, Lookup: lookup},
-		"Order":    {Key: key, Lookup: lookup},
-		"Lookup":   {Key: key, Order: order},
-		"Parallel": {Key: key, Order: order, Lookup: lookup, Parallel: -1},
-		"Queue":    {Key: key, Order: order, Lookup: lookup, Queue: -1},
-		"MaxKeys":  {Key: key, Order: order, Lookup: lookup, MaxKeys: -1},
-		"Timeout":  {Key: key, Order: order, Lookup: lookup, Timeout: -1},
+		"Key":         {Order: order, Lookup: lookup},
+		"Order":       {Key: key, Lookup: lookup},
+		"Lookup":      {Key: key, Order: order},
+		"LookupBatch": {Key: key, Order: order, Lookup: lookup, LookupBatch: func(context.Context, []string) ([]int, error) { return nil, nil }},
+		"Parallel":    {Key: key, Order: order, Lookup: lookup, Parallel: -1},
+		"Batch":       {Key: key, Order: order, Lookup: lookup, Batch: -1},
+		"Queue":       {Key: key, Order: order, Lookup: lookup, Queue: -1},
+		"MaxKeys":     {Key: key, Order: order, Lookup: lookup, MaxKeys: -1},
+		"Timeout":     {Key: key, Order: order, Lookup: lookup, Timeout: -1},
 	} {
 		if _, err := observables.NewChecker(cfg); err == nil || !strings.Contains(err.Error(), "CheckConfig."+field) {
 			t.Errorf("%s: got %v, want an error that names it", field, err)

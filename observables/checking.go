@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// passBatch is how many items that pass at once are handed on in one go at most.
+// passBatch is how many items that need not wait are handed on in one go at most.
 const passBatch = 256
 
 // checking is one subscription of a Checker.
@@ -37,6 +37,7 @@ type checking[T any, K, O comparable, V any] struct {
 	orders     map[O]*checkOrder[T, K, O, V]
 	ready      *checkKey[T, K, O, V] // scheduled, no worker yet
 	readyLast  *checkKey[T, K, O, V]
+	readyN     int
 	oldest     *checkKey[T, K, O, V] // cached verdicts
 	newest     *checkKey[T, K, O, V]
 	cached     int
@@ -102,18 +103,32 @@ func (c *checking[T, K, O, V]) submit(ctx context.Context, v T) {
 	if c.now.IsZero() {
 		c.now = time.Now()
 	}
-	c.mu.Lock()
-	key := c.keys[id]
-	if key == nil || !c.now.Before(key.expires) || c.orders[order] != nil {
-		c.mu.Unlock()
+	if !c.passes(v, id, order) {
 		c.pass(ctx)
 		c.enqueue(ctx, v, id, order)
-		return
+	} else if len(c.passed) >= passBatch {
+		c.pass(ctx)
+	}
+}
+
+// passes lets v through at once if it can. An id or order that is an interface with a value that cannot be a
+// map's key panics here, before anything has changed, and costs the item.
+func (c *checking[T, K, O, V]) passes(v T, id K, order O) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key, waits := c.keys[id], c.orders[order] != nil
+	if key == nil || waits || !c.now.Before(key.expires) {
+		return false
 	}
 	c.passed = append(c.passed, Checked[T, V]{v, key.verdict, key.err})
-	c.mu.Unlock()
-	if len(c.passed) >= passBatch {
-		c.pass(ctx)
+	return true
+}
+
+// flush is the end of a batch from above.
+func (c *checking[T, K, O, V]) flush(ctx context.Context) {
+	c.pass(ctx)
+	if c.cfg.LookupBatch != nil {
+		c.start(ctx)
 	}
 }
 
@@ -128,7 +143,7 @@ func (c *checking[T, K, O, V]) pass(ctx context.Context) {
 	c.passed = c.passed[:0]
 }
 
-// enqueue lets v wait, once there is room for it.
+// enqueue lets v wait, once there is room for it. That id and order can be keys has been seen by passes.
 func (c *checking[T, K, O, V]) enqueue(ctx context.Context, v T, id K, order O) {
 	if !c.lockWithRoom(ctx) {
 		return
@@ -162,11 +177,15 @@ func (c *checking[T, K, O, V]) enqueue(ctx context.Context, v T, id K, order O) 
 // lockWithRoom returns with mu held when an item may enter; false when none will any more.
 func (c *checking[T, K, O, V]) lockWithRoom(ctx context.Context) bool {
 	for {
-		if c.out.awaitRoom(ctx) != nil {
-			return false
+		if !c.out.hasRoom() {
+			c.start(ctx)
+			if c.out.awaitRoom(ctx) != nil {
+				return false
+			}
 		}
 		c.mu.Lock()
 		for c.waiting >= c.cfg.Queue && !c.dead {
+			c.startLocked(ctx)
 			c.room.Wait()
 		}
 		if !c.dead && c.out.hasRoom() {
@@ -181,9 +200,10 @@ func (c *checking[T, K, O, V]) lockWithRoom(ctx context.Context) bool {
 }
 
 // end is the end of the stages above: what waits is still answered.
-func (c *checking[T, K, O, V]) end(err error) {
+func (c *checking[T, K, O, V]) end(ctx context.Context, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.startLocked(ctx)
 	c.aboveEnded, c.aboveErr = true, err
 	c.maybeEnd()
 }
@@ -203,7 +223,8 @@ func (c *checking[T, K, O, V]) stop() {
 	c.room.Broadcast()
 }
 
-// schedule sees to it that key gets a lookup. Workers are joined by the subscription's Done.
+// schedule sees to it that key gets a lookup: at once, or for LookupBatch together with the unknown keys of
+// the same batch from above.
 func (c *checking[T, K, O, V]) schedule(ctx context.Context, key *checkKey[T, K, O, V]) {
 	if key.scheduled {
 		return
@@ -215,45 +236,51 @@ func (c *checking[T, K, O, V]) schedule(ctx context.Context, key *checkKey[T, K,
 		c.readyLast.nextReady = key
 	}
 	c.readyLast = key
-	if c.workers < c.cfg.Parallel {
-		c.workers++
-		c.sub.hold()
-		go c.work(ctx)
+	if c.readyN++; c.readyN >= c.cfg.batch() {
+		c.startLocked(ctx)
 	}
 }
 
-// work makes the lookups that are ready, one after the other, until there are none.
+// startLocked has a worker look at what is ready. Workers are joined by the subscription's Done.
+func (c *checking[T, K, O, V]) startLocked(ctx context.Context) {
+	if c.ready == nil || c.workers >= c.cfg.Parallel || c.dead {
+		return
+	}
+	c.workers++
+	c.sub.hold()
+	go c.work(ctx)
+}
+
+// start is startLocked for those who come without the lock.
+func (c *checking[T, K, O, V]) start(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startLocked(ctx)
+}
+
+// work makes the lookups that are ready, one call after the other, until there are none.
 func (c *checking[T, K, O, V]) work(ctx context.Context) {
 	defer c.sub.release()
+	var call checkCall[T, K, O, V]
+	exited := true
 	c.mu.Lock()
-	for c.ready != nil && !c.dead {
-		key := c.ready
-		c.ready, key.nextReady = key.nextReady, nil
-		key.stale = false
-		c.mu.Unlock()
-		verdict, ttl, err := c.lookup(ctx, key.id)
-		c.mu.Lock()
-		if !c.dead {
-			c.resolve(ctx, key, verdict, ttl, err)
-		}
-	}
-	c.workers--
-	c.mu.Unlock()
-}
-
-func (c *checking[T, K, O, V]) lookup(ctx context.Context, id K) (verdict V, ttl time.Duration, err error) {
-	if c.cfg.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.cfg.Timeout)
-		defer cancel()
-	}
 	defer func() {
-		if p := recover(); p != nil {
-			ttl, err = 0, panicError(nil, p)
+		if exited { // by Goexit in a callback, without the lock
+			c.mu.Lock()
+			c.settle(ctx, &call)
 		}
+		c.workers--
+		c.startLocked(ctx)
+		c.mu.Unlock()
 	}()
-	verdict, err = c.cfg.Lookup(ctx, id)
-	return verdict, c.cfg.TTL(verdict, err), err
+	for c.ready != nil && !c.dead {
+		c.takeReady(&call)
+		c.mu.Unlock()
+		c.lookup(ctx, &call)
+		c.mu.Lock()
+		c.settle(ctx, &call)
+	}
+	exited = false
 }
 
 func (c *checking[T, K, O, V]) resolve(ctx context.Context, key *checkKey[T, K, O, V], verdict V, ttl time.Duration, err error) {

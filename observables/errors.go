@@ -11,6 +11,8 @@ var (
 	ErrClosed   = errors.New("observables: subject has ended")         // by Publish after OnCompleted or OnError
 	ErrDisposed = errors.New("observables: subscription was disposed") // by Dispose
 	ErrOverflow = errors.New("observables: buffer overflow")           // by the Fail policy
+	ErrTimeout  = errors.New("observables: nothing came in time")      // by Timeout
+	ErrGoexit   = errors.New("observables: a callback called Goexit")  // by runtime.Goexit in a callback, as t.FailNow does
 )
 
 // ItemError is what went wrong with one item: an operator's error or a panic. The stream goes on.

@@ -49,12 +49,10 @@ func (s Stream[T]) Tap(ctx context.Context, buf int) rxgo.Observable {
 func From[T any](o rxgo.Observable) Stream[T] {
 	return Stream[T]{attach: func(ctx context.Context, sc *scope, k sink[T]) {
 		items := o.Observe(rxgo.WithContext(ctx), rxgo.WithErrorStrategy(rxgo.ContinueOnError))
-		sc.sub.hold()
-		go func() { // joined by Done
-			defer sc.sub.release()
+		produce(sc, k.end, func() error {
 			pull(ctx, sc, items, k)
-			k.end(sc.outcome(nil))
-		}()
+			return nil
+		})
 	}}
 }
 
@@ -72,20 +70,18 @@ func Rx[A, B any](buf int, op func(rxgo.Observable) rxgo.Observable) Op[A, B] {
 			out := op(rxgo.FromChannel(in)).Observe(rxgo.WithContext(ctx), rxgo.WithBufferedChannel(buf),
 				rxgo.WithErrorStrategy(rxgo.ContinueOnError))
 			var ended atomic.Pointer[error] // how the stages above ended; they may outlive the native chain
-			sc.sub.hold()
-			go func() { // joined by Done
-				defer sc.sub.release()
+			produce(sc, k.end, func() error {
+				defer func() {
+					up.close(ErrDisposed)
+					for range out { // operators that ignore the context need a reader until their source is closed
+					}
+				}()
 				pull(ctx, sc, out, k)
-				var err error
 				if e := ended.Load(); e != nil {
-					err = *e
+					return *e
 				}
-				err = sc.outcome(err)
-				up.close(ErrDisposed)
-				for range out { // operators that ignore the context need a reader until their source is closed
-				}
-				k.end(err)
-			}()
+				return nil
+			})
 			s.attach(ctx, up, sink[A]{
 				next: func(v A) { rxgo.Item{V: v}.SendContext(ctx, in) },
 				end:  func(err error) { ended.Store(&err); close(in) },

@@ -160,10 +160,13 @@ func TestPipes(t *testing.T) {
 	_, three := collect(t, observables.Pipe3(s.Stream(), inc, inc, text))
 	_, four := collect(t, observables.Pipe4(s.Stream(), inc, inc, inc, text))
 	_, five := collect(t, observables.Pipe5(s.Stream(), inc, inc, inc, inc, text))
+	_, six := collect(t, observables.Pipe6(s.Stream(), inc, inc, inc, inc, inc, text))
+	_, seven := collect(t, observables.Pipe7(s.Stream(), inc, inc, inc, inc, inc, inc, text))
+	_, eight := collect(t, observables.Pipe8(s.Stream(), inc, inc, inc, inc, inc, inc, inc, text))
 	s.OnNext(0)
 	s.OnCompleted()
-	if got := slices.Concat(two(), three(), four(), five()); !slices.Equal(got, []string{"1", "2", "3", "4"}) {
-		t.Errorf("got %q, want 1 2 3 4", got)
+	if got := slices.Concat(two(), three(), four(), five(), six(), seven(), eight()); !slices.Equal(got, []string{"1", "2", "3", "4", "5", "6", "7"}) {
+		t.Errorf("got %q, want 1 to 7", got)
 	}
 }
 

@@ -18,3 +18,18 @@ func Pipe4[A, B, C, D, E any](s Stream[A], f Op[A, B], g Op[B, C], h Op[C, D], i
 func Pipe5[A, B, C, D, E, F any](s Stream[A], f Op[A, B], g Op[B, C], h Op[C, D], i Op[D, E], j Op[E, F]) Stream[F] {
 	return j(i(h(g(f(s)))))
 }
+
+// Pipe6 applies six operators in a row.
+func Pipe6[A, B, C, D, E, F, G any](s Stream[A], f Op[A, B], g Op[B, C], h Op[C, D], i Op[D, E], j Op[E, F], k Op[F, G]) Stream[G] {
+	return k(j(i(h(g(f(s))))))
+}
+
+// Pipe7 applies seven operators in a row.
+func Pipe7[A, B, C, D, E, F, G, H any](s Stream[A], f Op[A, B], g Op[B, C], h Op[C, D], i Op[D, E], j Op[E, F], k Op[F, G], l Op[G, H]) Stream[H] {
+	return l(k(j(i(h(g(f(s)))))))
+}
+
+// Pipe8 applies eight operators in a row.
+func Pipe8[A, B, C, D, E, F, G, H, I any](s Stream[A], f Op[A, B], g Op[B, C], h Op[C, D], i Op[D, E], j Op[E, F], k Op[F, G], l Op[G, H], m Op[H, I]) Stream[I] {
+	return m(l(k(j(i(h(g(f(s))))))))
+}

@@ -97,6 +97,15 @@ func (r *ring[T]) force(vs []T) {
 	r.wakeLocked()
 }
 
+// poke has the consumer flush though nothing may be queued: it wakes operators with a clock.
+func (r *ring[T]) poke() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.wakeLocked()
+	}
+}
+
 // awaitRoom waits until the ring has room or is closed, or ctx ends.
 func (r *ring[T]) awaitRoom(ctx context.Context) error {
 	r.mu.Lock()
@@ -254,6 +263,12 @@ func (r *ring[T]) run(sc *scope, k sink[T]) {
 }
 
 func (r *ring[T]) drain(sc *scope, k sink[T]) {
+	exited := true
+	defer func() {
+		if exited {
+			exit(sc, k.end)
+		}
+	}()
 	older, newer := r.take()
 	if k.batch != nil {
 		deliverBatch(sc, older, k.batch)
@@ -264,6 +279,32 @@ func (r *ring[T]) drain(sc *scope, k sink[T]) {
 		flush(sc, k.flush)
 	}
 	clear(r.last) // hold on to nothing
+	exited = false
+}
+
+// exit ends the subscription when a callback has ended a goroutine of it by runtime.Goexit: nobody else can.
+func exit(sc *scope, end func(error)) {
+	defer sc.sub.release()
+	sc.sub.root.close(ErrGoexit)
+	end(sc.outcome(ErrGoexit))
+}
+
+// produce runs a source that is no ring on a goroutine of its own, which Done joins, and then ends the stage
+// below.
+func produce(sc *scope, end func(error), source func() error) {
+	sc.sub.hold()
+	go func() {
+		exited := true
+		defer func() {
+			if exited {
+				exit(sc, end)
+			}
+		}()
+		err := source()
+		exited = false
+		defer sc.sub.release()
+		end(sc.outcome(err))
+	}()
 }
 
 // deliver hands over the items one by one until the scope closes. A panic costs its item only; the price
