@@ -44,7 +44,7 @@ func (c *Cookies) seal(client PublicKey, server SecretKey) []byte {
 	rand.Read(cookie) // never fails
 	nonce := longNonce(nonceCookie, cookie)
 	key, _ := c.keys()
-	return secretbox.Seal(cookie, append(client[:], server.key.Bytes()...), &nonce, key)
+	return secretbox.Seal(cookie, append(client[:], server.bytes()...), &nonce, key)
 }
 
 func (c *Cookies) open(cookie []byte) (client PublicKey, server SecretKey, ok bool) {

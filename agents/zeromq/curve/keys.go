@@ -36,7 +36,8 @@ func (k PublicKey) IsZero() bool { return k == PublicKey{} }
 // SecretKey hides itself: however it is printed, logged or marshalled, alone or inside something else, its
 // bytes do not appear. Z85 reveals them. The zero value is no key.
 type SecretKey struct {
-	key *ecdh.PrivateKey // a pointer, which fmt does not follow inside a struct
+	// Where fmt cannot call Format, in a field that is not exported, it may follow one pointer; not two.
+	key **ecdh.PrivateKey
 }
 
 const hidden = "curve.SecretKey(hidden)"
@@ -63,14 +64,16 @@ func newSecretKey(b []byte) SecretKey {
 	if err != nil {
 		panic("curve: a secret key is 32 bytes") // callers have made sure
 	}
-	return SecretKey{key}
+	return SecretKey{&key}
 }
 
+func (k SecretKey) bytes() []byte { return (*k.key).Bytes() }
+
 // Public is the other half of the pair. It costs nothing: it was computed with the key.
-func (k SecretKey) Public() PublicKey { return PublicKey(k.key.PublicKey().Bytes()) }
+func (k SecretKey) Public() PublicKey { return PublicKey((*k.key).PublicKey().Bytes()) }
 
 // Z85 reveals the key.
-func (k SecretKey) Z85() string { return encodeZ85(k.key.Bytes()) }
+func (k SecretKey) Z85() string { return encodeZ85(k.bytes()) }
 
 // IsZero reports whether k is no key.
 func (k SecretKey) IsZero() bool { return k.key == nil }
@@ -103,7 +106,7 @@ func (k SecretKey) share(public PublicKey) (*sharedKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	point, err := k.key.ECDH(peer)
+	point, err := (*k.key).ECDH(peer)
 	if err != nil {
 		return nil, err
 	}
