@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/internal/redisx"
 	"github.com/agentmesh/agentmesh/jobs"
 	"github.com/agentmesh/agentmesh/router"
 )
@@ -24,7 +25,7 @@ func (a *Agent) public(err error) *message.Error {
 	case errors.Is(err, router.ErrNotMember):
 		return &message.Error{Code: message.Forbidden, Field: "to.id", Message: "only members may do this; join the room first"}
 	case errors.Is(err, router.ErrRefused), errors.Is(err, router.ErrUnavailable), errors.Is(err, jobs.ErrRefused),
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), redisx.Unreachable(err):
 		return unavailable
 	}
 	a.log.Error("a handler failed", "error", err)
