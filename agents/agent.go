@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,7 @@ type Agent struct {
 	http    *http.Server
 	web     net.Listener
 
+	started    atomic.Bool
 	newClients sync.Mutex
 	clients    *registry
 	operations sync.WaitGroup
@@ -107,6 +109,9 @@ func (a *Agent) MessagesWith(c observables.Config) observables.Stream[*message.M
 // Run serves until ctx ends, then drains and returns nil. Any other return is what broke. It owns every
 // goroutine of the agent and joins them all.
 func (a *Agent) Run(ctx context.Context) error {
+	if a.started.Swap(true) {
+		return errors.New("agents: an Agent runs once")
+	}
 	if err := a.open(ctx); err != nil {
 		a.close()
 		return err
@@ -118,7 +123,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stop()
 	parts, live := errgroup.WithContext(live)
 	err := a.start(ctx, live, parts)
-	if err == nil {
+	if err == nil && ctx.Err() == nil {
 		a.announce()
 		select {
 		case <-ctx.Done():
@@ -127,8 +132,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.drain(live)
 	stop()
+	broken := parts.Wait() // first: while a part runs, it may begin operations
 	a.operations.Wait()
-	return errors.Join(err, parts.Wait())
+	if errors.Is(err, broken) {
+		return err
+	}
+	return errors.Join(err, broken)
 }
 
 // open connects to the broker and makes the parts; nothing runs yet.
