@@ -54,6 +54,7 @@ type Agent struct {
 	background []func(context.Context) error
 
 	dropped    atomic.Int64 // frames that were neither an envelope nor to be relayed
+	started    atomic.Bool
 	newClients sync.Mutex
 	clients    *registry
 	operations sync.WaitGroup
@@ -113,6 +114,9 @@ func (a *Agent) MessagesWith(c observables.Config) observables.Stream[*message.M
 // Run serves until ctx ends, then drains and returns nil. Any other return is what broke. It owns every
 // goroutine of the agent and joins them all.
 func (a *Agent) Run(ctx context.Context) error {
+	if a.started.Swap(true) {
+		return errors.New("agents: an Agent runs once")
+	}
 	if err := a.open(ctx); err != nil {
 		a.close()
 		return err
@@ -124,7 +128,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stop()
 	parts, live := errgroup.WithContext(live)
 	err := a.start(ctx, live, parts)
-	if err == nil {
+	if err == nil && ctx.Err() == nil {
 		a.announce()
 		select {
 		case <-ctx.Done():
@@ -133,8 +137,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.drain(live)
 	stop()
+	broken := parts.Wait() // first: while a part runs, it may begin operations
 	a.operations.Wait()
-	return errors.Join(err, parts.Wait())
+	if errors.Is(err, broken) {
+		return err
+	}
+	return errors.Join(err, broken)
 }
 
 // open connects to the broker and makes the parts; nothing runs yet.

@@ -30,19 +30,20 @@ type client struct {
 	link      link
 	key       uint64
 	transport string
-	born      time.Time
 
 	claimed message.Credential // the last session this client showed; its decoding goroutine only
 	digest  string             // of claimed
 
 	mu       sync.Mutex
 	closed   bool
+	quiet    bool      // nothing more is taken in
 	busy     bool      // another goroutine than the dispatching one processes
 	inflight int       // messages whose handlers have not settled
 	waiting  []request // in order, behind what is in work
 	session  session.Session
 	bound    bool
 	expires  time.Time
+	born     time.Time // since when it may be unbound
 }
 
 // Key names the connection in this process.
@@ -64,7 +65,7 @@ func (c *client) claim(credential message.Credential) {
 // take processes r, now or in its turn.
 func (c *client) take(ctx context.Context, r request) {
 	c.mu.Lock()
-	if c.closed {
+	if c.closed || c.quiet {
 		c.mu.Unlock()
 		c.link.Release(1)
 		return
@@ -126,6 +127,7 @@ func (c *client) work(ctx context.Context) {
 		}
 		op(ctx, c, r)
 		c.agent.leave()
+		c.agent.stillOpen(c) // also after an operation that failed half way
 	}
 }
 
@@ -163,7 +165,7 @@ func (c *client) bind(v session.Verdict) {
 func (c *client) unbind() {
 	c.mu.Lock()
 	old := c.session.Digest
-	c.session, c.bound = session.Session{}, false
+	c.session, c.bound, c.born = session.Session{}, false, time.Now()
 	c.mu.Unlock()
 	c.agent.clients.indexSession(c, old, "")
 }
@@ -173,6 +175,14 @@ func (c *client) identity() (session.Session, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.session, c.bound
+}
+
+// quiesce makes the client take nothing more in. What it has taken is finished and answered; the rest was
+// never accepted, and is sent again elsewhere by a client that wants its Ack.
+func (c *client) quiesce() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.quiet = true
 }
 
 func (c *client) isClosed() bool {

@@ -111,6 +111,20 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("agents: MaxMessage must be 1024 to %d bytes", message.HardMessage)
 	case c.Window < 1:
 		return errors.New("agents: Window must be at least 1")
+	case c.Queue < 1:
+		return errors.New("agents: Queue must be at least 1")
+	case c.BindTimeout < 0:
+		return errors.New("agents: BindTimeout must not be negative")
+	case c.Lease < 0:
+		return errors.New("agents: Lease must not be negative")
+	case c.DrainWithin < 0:
+		return errors.New("agents: DrainWithin must not be negative")
+	case c.HistoryFor < 0:
+		return errors.New("agents: HistoryFor must not be negative")
+	case c.Workers < 1:
+		return errors.New("agents: Workers must be at least 1")
+	case c.GlobalRate >= 0 && c.GlobalBurst < 0:
+		return errors.New("agents: GlobalBurst must not be negative")
 	case c.Dev && c.HTTP == "":
 		return errors.New("agents: Dev needs HTTP: without it nobody can see the page")
 	case c.Dev && !loopback(c.HTTP):

@@ -21,7 +21,7 @@ func (a *Agent) drain(ctx context.Context) {
 		a.bridge.StopAccepting()
 	}
 	a.waitIdle(ctx)
-	links := a.clients.snapshot()
+	links := a.clients.snapshot() // again: some have come and some gone
 	for _, c := range links {
 		c.logout(message.Drain, closeGoingAway)
 	}
@@ -31,7 +31,7 @@ func (a *Agent) drain(ctx context.Context) {
 		}
 	}
 	if a.http != nil {
-		_ = a.http.Shutdown(ctx) // hijacked connections are the bridge's
+		a.shutdownHTTP(ctx)
 	}
 	for _, c := range links {
 		select {
@@ -42,11 +42,28 @@ func (a *Agent) drain(ctx context.Context) {
 	}
 }
 
-// waitIdle waits until no client's message is in work.
+// shutdownHTTP lets pages in hand be finished; hijacked connections are the bridge's. A connection that has
+// sent nothing yet would hold it up for five seconds.
+func (a *Agent) shutdownHTTP(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer cancel()
+	if a.http.Shutdown(ctx) != nil {
+		_ = a.http.Close()
+	}
+}
+
+// waitIdle takes nothing more from clients and waits until nothing of theirs is in work, for half of the
+// time that the drain has: a broker that does not answer must not use up the rest.
 func (a *Agent) waitIdle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.DrainWithin/2)
+	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for _, c := range a.clients.snapshot() {
+	links := a.clients.snapshot()
+	for _, c := range links {
+		c.quiesce()
+	}
+	for _, c := range links {
 		for c.atWork() {
 			select {
 			case <-tick.C:
@@ -59,6 +76,12 @@ func (a *Agent) waitIdle(ctx context.Context) {
 
 // close releases what open took.
 func (a *Agent) close() {
+	if a.dealers != nil {
+		a.dealers.StopAccepting() // they may be bound without ever having run
+	}
+	if a.http != nil {
+		_ = a.http.Close()
+	}
 	if a.web != nil {
 		_ = a.web.Close()
 	}

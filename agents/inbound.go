@@ -3,6 +3,7 @@ package agents
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
@@ -152,6 +153,7 @@ func (a *Agent) admitted(c *client, r request) bool {
 	default:
 		if isBound && bound.Digest != r.verdict.Session.Digest && r.verdict.Session.Created.After(bound.Created) {
 			c.bind(r.verdict)
+			return a.settled(c, r)
 		}
 		return true
 	}
@@ -176,14 +178,27 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 	})
 }
 
-func (a *Agent) authorise(r request) error {
+// authorise asks the hook of the program. Its panic costs the message; an error that is not meant for
+// clients is a plain no.
+func (a *Agent) authorise(r request) (err error) {
 	if a.cfg.Authorise == nil {
 		return nil
 	}
-	return a.cfg.Authorise(Request{
+	defer func() {
+		if value := recover(); value != nil {
+			a.log.Error("Authorise panicked", "type", r.m.Type, "panic", value, "stack", string(debug.Stack()))
+			err = &message.Error{Code: message.Internal, Message: "something went wrong here; the agent's log says what"}
+		}
+	}()
+	err = a.cfg.Authorise(Request{
 		User: r.verdict.Session.User, Roles: r.verdict.Session.Roles,
 		Type: r.m.Type, To: r.m.To, Game: r.m.Game,
 	})
+	var meant *message.Error
+	if err != nil && !errors.As(err, &meant) {
+		return &message.Error{Code: message.Forbidden, Message: "you may not do this"}
+	}
+	return err
 }
 
 // answer tells the client what became of m: an Ack if it asked for one by giving an id, or an Error.

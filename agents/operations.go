@@ -80,6 +80,7 @@ func (a *Agent) bindNow(ctx context.Context, c *client, r request) bool {
 	}
 	if err := a.router.Bind(ctx, c, r.verdict.Session.User); err != nil {
 		c.unbind()
+		a.router.Detach(c) // or it could only be bound to the same user again
 		a.answerError(c, r.m.ID, a.public(err))
 		return false
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"strconv"
@@ -120,21 +119,6 @@ func safeOptions() *redis.UniversalOptions {
 		PoolSize:                 32,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
-}
-
-// Unreachable reports whether err says that Redis did not do its work: it was not reached, did not answer
-// in time, or is not ready to. Whether it executed the command is then not always known.
-func Unreachable(err error) bool {
-	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return true
-	}
-	for _, state := range [...]string{"LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "OOM", "BUSY"} {
-		if err != nil && strings.HasPrefix(err.Error(), state) {
-			return true
-		}
-	}
-	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
 }
 
 // Redacted is a URL that may be shown: without user and password.
