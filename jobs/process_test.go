@@ -71,7 +71,7 @@ func workerProcess(url string) {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("joined " + w.Incarnation())
+	fmt.Fprintln(os.Stdout, "joined "+w.Incarnation())
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	go func() {

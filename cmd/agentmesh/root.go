@@ -50,13 +50,13 @@ func version() string {
 	if !ok {
 		return "unknown"
 	}
-	v := info.Main.Version
+	words := []string{info.Main.Version}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			v += " " + s.Value[:min(12, len(s.Value))]
+			words = append(words, s.Value[:min(12, len(s.Value))])
 		}
 	}
-	return v + " " + info.GoVersion
+	return strings.Join(append(words, info.GoVersion), " ")
 }
 
 // fromEnvironment sets the flags that were not given from AGENTMESH_… variables. Of lists, items are

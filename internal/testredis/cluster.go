@@ -3,6 +3,8 @@ package testredis
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -128,10 +130,17 @@ func (s *Server) ownerOf(ctx context.Context, key string) string {
 	if err != nil {
 		return ""
 	}
-	ranges, _ := client.ClusterSlots(ctx).Result()
-	for _, r := range ranges {
-		if r.Start <= int(slot) && int(slot) <= r.End && len(r.Nodes) > 0 {
-			return r.Nodes[0].Addr
+	shards, _ := client.ClusterShards(ctx).Result()
+	for _, shard := range shards {
+		for _, r := range shard.Slots {
+			if r.Start > slot || slot > r.End {
+				continue
+			}
+			for _, n := range shard.Nodes {
+				if n.Role == "master" {
+					return net.JoinHostPort(n.IP, strconv.FormatInt(n.Port, 10))
+				}
+			}
 		}
 	}
 	return ""

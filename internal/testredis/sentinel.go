@@ -103,7 +103,7 @@ func (s *Sentinel) WaitHealthy() {
 }
 
 func (s *Sentinel) complaint(ctx context.Context) error {
-	master := s.Master()
+	master := s.Master() //nolint:contextcheck // it asks with a time limit of its own
 	if !master.runs() {
 		return fmt.Errorf("the master %s is dead", master.Addr)
 	}
@@ -117,7 +117,7 @@ func (s *Sentinel) complaint(ctx context.Context) error {
 			return err
 		case n == master && !strings.Contains(info, "role:master"):
 			return fmt.Errorf("%s is not a master yet", n.Addr)
-		case n != master && !(strings.Contains(info, "master_link_status:up") && strings.Contains(info, "master_port:"+port(master.Addr)+"\r")):
+		case n != master && (!strings.Contains(info, "master_link_status:up") || !strings.Contains(info, "master_port:"+port(master.Addr)+"\r")):
 			return fmt.Errorf("%s does not follow %s yet", n.Addr, master.Addr)
 		}
 	}

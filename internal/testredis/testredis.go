@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -119,7 +120,7 @@ func (s *Server) start() error {
 		return err
 	}
 	// A configuration file comes first, if there is one.
-	args := append(s.args[:len(s.args):len(s.args)], "--port", port, "--bind", host, "--dir", s.dir)
+	args := slices.Concat(s.args, []string{"--port", port, "--bind", host, "--dir", s.dir})
 	cmd := exec.Command("redis-server", args...)
 	if err := cmd.Start(); err != nil {
 		return err

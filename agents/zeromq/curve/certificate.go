@@ -28,6 +28,7 @@ const (
 #   directory, in the .curve subdirectory.
 
 `
+	//nolint:gosec // the words that head the file, no secret
 	secretBanner = `#   ****  Generated on %s by agentmesh  ****
 #   ZeroMQ CURVE **Secret** Certificate
 #   DO NOT PROVIDE THIS FILE TO OTHER USERS nor change its permissions.

@@ -61,7 +61,7 @@ func connect(ctx context.Context, b *bed, pairs, size int) (g *group, err error)
 	for i := range pairs {
 		p := &pair{relay: store == nil}
 		g.pairs = append(g.pairs, p)
-		token := ""
+		var token string
 		if p.from, token, err = g.join(ctx, running, store, b.endpoints[0], fmt.Sprintf("sender-%d", i)); err != nil {
 			return g, err
 		}

@@ -15,10 +15,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "loop:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -49,7 +49,7 @@ func parse(args []string, stderr io.Writer) (o options, err error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	for _, field := range strings.Split(*pairs, ",") {
+	for field := range strings.SplitSeq(*pairs, ",") {
 		n, err := strconv.Atoi(field)
 		if err != nil || n < 1 {
 			return o, fmt.Errorf("-pairs %s: want numbers like 1,8,64", *pairs)

@@ -44,7 +44,7 @@ func (p *process) ready() (endpoint string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("%s ended before it was ready: %w", p.name, err)
 	}
-	for _, field := range strings.Fields(line) {
+	for field := range strings.FieldsSeq(line) {
 		if value, ok := strings.CutPrefix(field, "zmq="); ok {
 			return value, nil
 		}
