@@ -120,6 +120,7 @@ func TestEachEndsWithItsContextAndFreesItsSource(t *testing.T) {
 	t.Parallel()
 	s := observables.NewSubject[int](observables.Config{Buffer: 1})
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	gone := errors.New("gone")
 	published := make(chan struct{})
 	go func() {
