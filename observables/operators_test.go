@@ -18,7 +18,7 @@ func TestOperators(t *testing.T) {
 	_, got := collect(t, observables.Pipe5(s.Stream(),
 		observables.Filter(func(v int) bool { return v%2 == 0 }),
 		observables.Do(func(int) { seen.Add(1) }),
-		observables.Map(func(v int) string { return strconv.Itoa(v) }),
+		observables.Map(strconv.Itoa),
 		observables.FlatMap(func(v string, emit func(string)) { emit(v); emit(v + "!") }),
 		observables.MapErr(func(v string) (string, error) { return v, nil })))
 	_ = s.PublishBatch(t.Context(), seq(5))

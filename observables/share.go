@@ -36,7 +36,7 @@ func (h *shared[T]) attach(ctx context.Context, sc *scope, k sink[T]) {
 	hub.Stream().attach(ctx, sc, k)
 	if h.users == 1 {
 		h.up = h.source.SubscribeBatch(context.WithoutCancel(ctx),
-			func(vs []T) { _ = hub.PublishBatch(nil, vs) }, //nolint:staticcheck // nil: freed when its subscribers leave
+			func(vs []T) { _ = hub.PublishBatch(nil, vs) }, //nolint:staticcheck,contextcheck // nil: freed when its subscribers leave
 			hub.report, hub.finish)
 	}
 	h.mu.Unlock()

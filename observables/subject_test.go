@@ -233,7 +233,7 @@ func TestEndOfSubject(t *testing.T) {
 	for _, want := range []error{nil, broken} {
 		s := observables.NewSubject[int](observables.Config{})
 		var got int
-		var end error = errors.New("onDone was not called")
+		end := errors.New("onDone was not called")
 		sub := s.Stream().Subscribe(t.Context(), func(int) { got++ }, nil, func(err error) { end = err })
 		_ = s.PublishBatch(t.Context(), seq(100))
 		s.OnError(want)
