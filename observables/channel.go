@@ -62,7 +62,7 @@ func FromSeq[T any](seq iter.Seq2[T, error]) Stream[T] {
 			}()
 			one := make([]T, 1)
 			for v, e := range seq {
-				if item, ok := e.(*ItemError); ok { //nolint:errorlint // one that is wrapped is another error
+				if item, ok := e.(*ItemError); ok {
 					sc.sub.report(item)
 					continue
 				}
@@ -91,7 +91,7 @@ func (s Stream[T]) Each(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var in *ring[event]
 		sub := start(ctx,
-			func(err error) { _ = in.push(nil, event{err: err}) }, //nolint:staticcheck // nil: freed by the loop's end
+			func(err error) { _ = in.push(ctx, event{err: err}) }, // fails only when ctx has ended
 			nil,
 			func(ctx context.Context, sub *Subscription) {
 				root := &sub.root

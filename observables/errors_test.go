@@ -54,7 +54,7 @@ func TestHandledItemsCanBeCollected(t *testing.T) {
 	item := new([64]byte)
 	ref := weak.Make(item)
 	s.OnNext(item)
-	item = nil //nolint:ineffassign,wastedassign // nothing on the stack holds it
+	item = nil //nolint:ineffassign,wastedassign // lets go of it
 	<-handled
 	<-handled
 	for deadline := time.Now().Add(20 * time.Second); ref.Value() != nil; runtime.GC() {

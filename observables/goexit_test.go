@@ -43,7 +43,7 @@ func TestGoexitEndsTheSubscription(t *testing.T) {
 				s := observables.NewSubject[int](observables.Config{Buffer: 2})
 				chain, done := s.Stream().Pipe(ops...), make(chan error, 1)
 				end := func(err error) { done <- err }
-				sub := (*observables.Subscription)(nil)
+				var sub *observables.Subscription
 				if batch {
 					sub = chain.SubscribeBatch(t.Context(), nil, nil, end)
 				} else {

@@ -17,7 +17,7 @@ type stage[A, B any] struct {
 
 // staging is what a stage's functions have of the subscription they run in.
 type staging[B any] struct {
-	ctx context.Context
+	ctx context.Context //nolint:containedctx // of the chain that runs, like the rest here
 	sc  *scope
 	k   sink[B]
 	one []B

@@ -23,7 +23,7 @@ type Op[A, B any] func(Stream[A]) Stream[B]
 // Subscribe starts the flow and returns when it is registered with its sources: what is published after
 // that arrives. Callbacks may be nil. onNext and onDone run on one goroutine, never concurrently; onDone is
 // the last. onError gets an *ItemError for each item that failed; in a chain with more than one goroutine
-// (Check, Merge, Share, Rx) it may run beside onNext. The subscription ends with ctx.
+// (Check, Merge, Share, Rx, operators with a clock) it may run beside onNext. The subscription ends with ctx.
 func (s Stream[T]) Subscribe(ctx context.Context, onNext func(T), onError func(error), onDone func(error)) *Subscription {
 	if onNext == nil {
 		onNext = func(T) {}

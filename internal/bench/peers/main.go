@@ -120,9 +120,9 @@ func runRxPY(ctx context.Context, python string) map[rx.Shape]rx.Cost {
 	costs := map[rx.Shape]rx.Cost{}
 	for line := range strings.Lines(string(out)) {
 		s := rx.Shape{Publishers: 1}
-		var ns int64
-		if _, err := fmt.Sscan(line, &s.Operators, &s.Subscribers, &ns); err == nil {
-			costs[s] = rx.Cost{Wall: time.Duration(ns), CPU: time.Duration(ns)}
+		var wall, cpu int64
+		if _, err := fmt.Sscan(line, &s.Operators, &s.Subscribers, &wall, &cpu); err == nil {
+			costs[s] = rx.Cost{Wall: time.Duration(wall), CPU: time.Duration(cpu)}
 		}
 	}
 	return costs

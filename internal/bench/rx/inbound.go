@@ -74,7 +74,7 @@ func Inbound(ctx context.Context) (Flow, error) {
 	next := 0
 	return Flow{
 		Publish: func(*Item) {
-			arrived.OnNext(frames[next%clients])
+			_ = arrived.Publish(ctx, frames[next%clients])
 			next++
 		},
 		Finish: func() {
