@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/agentmesh/agentmesh/internal/leaktest"
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/internal/redisx"
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		workerProcess(url)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	leaktest.Main(m)
 }
 
 // deadline is how long a test waits for something before it fails.

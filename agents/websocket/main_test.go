@@ -15,13 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/agentmesh/agentmesh/internal/leaktest"
 	gorilla "github.com/gorilla/websocket"
-	"go.uber.org/goleak"
 
 	"github.com/agentmesh/agentmesh/agents/websocket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const patience = 20 * time.Second
 

@@ -14,10 +14,10 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
-	"go.uber.org/goleak"
+	"github.com/agentmesh/agentmesh/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const patience = 30 * time.Second
 
