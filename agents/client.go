@@ -15,6 +15,7 @@ type link interface {
 	Release(n int)                       // n received messages have been dealt with
 	Close(code closeCode, reason string) // flushes, then closes; returns at once
 	Backlog() int                        // envelopes queued and not on their way yet
+	BacklogBytes() int                   // the bytes of those queued
 	Done() <-chan struct{}               // closed when the connection has ended
 	RemoteAddr() string
 }
@@ -52,8 +53,12 @@ func (c *client) Key() uint64 { return c.key }
 // Send queues an envelope for the client.
 func (c *client) Send(body []byte) error { return c.link.Send(body) }
 
-// Backlog is how many envelopes wait to be sent.
-func (c *client) Backlog() int { return c.link.Backlog() }
+// backlogUnit is how many bytes that wait count as one envelope: a replay, which goes on while few wait,
+// keeps far below the bytes that a connection may have queued, however large its envelopes are.
+const backlogUnit = 8 << 10
+
+// Backlog is how many envelopes wait to be sent; large ones count for several.
+func (c *client) Backlog() int { return max(c.link.Backlog(), c.link.BacklogBytes()/backlogUnit) }
 
 // claim notes the session that a message brought along.
 func (c *client) claim(credential message.Credential) {

@@ -99,6 +99,13 @@ func (c *Conn) Release(n int) {
 	}
 }
 
+// BacklogBytes is how many bytes of messages are queued and not yet written.
+func (c *Conn) BacklogBytes() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int(c.bytes)
+}
+
 // awaitWindow blocks the reader while the window is full, or until ctx ends.
 func (c *Conn) awaitWindow(ctx context.Context) {
 	for c.unreleased.Load() >= int64(c.bridge.cfg.Window) {

@@ -50,6 +50,12 @@ func (o *outbox) backlog() int {
 	return len(o.queue) - o.head
 }
 
+func (o *outbox) backlogBytes() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
 // push queues a message. A message larger than the whole limit is taken by an empty queue.
 func (o *outbox) push(frames [][]byte) error {
 	if len(frames) == 0 {

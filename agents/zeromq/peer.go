@@ -42,6 +42,9 @@ func (p *Peer) RoutingID() string { return p.id }
 // Backlog is how many messages are queued for this peer and not yet being written.
 func (p *Peer) Backlog() int { return p.out.backlog() }
 
+// BacklogBytes is how many bytes are queued for this peer and not yet written.
+func (p *Peer) BacklogBytes() int { return p.out.backlogBytes() }
+
 // RemoteAddr is the network address of the peer's end.
 func (p *Peer) RemoteAddr() string { return p.addr }
 

@@ -26,6 +26,7 @@ type talker struct {
 	write       func(string)
 	lines       <-chan string // closed when the connection is
 	close       func()
+	pid         int // of a client that is a process of its own
 }
 
 // kinds are the clients that every test of the loop is run with.
@@ -42,7 +43,7 @@ func newPython(tb testing.TB, a *agent, user, token string) *talker {
 		tb.Fatalf("pyzmq is missing; install it with: apt-get install -y python3-zmq\n%s", out)
 	}
 	p := start(tb, nil, python, "testdata/dealer.py", a.zmq, "")
-	return &talker{tb: tb, user: user, token: token, lines: p.out, close: p.kill,
+	return &talker{tb: tb, user: user, token: token, lines: p.out, close: p.kill, pid: p.cmd.Process.Pid,
 		write: func(s string) { fmt.Fprintln(p.in, s) }}
 }
 
