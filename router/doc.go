@@ -17,6 +17,15 @@
 // once and ascending, in whatever order the jobs arrive: what it has is dropped, what is early waits, what
 // is missing is read from the history.
 //
+// # Epochs
+//
+// A history begins a new epoch when it is written or attached to by another process of Redis than the last
+// time: after a restart or a failover its last numbers may be lost, and are then given out again. The scripts
+// ask the process themselves, so no agent can be behind. Feeds are told up to which number the epochs agree
+// and go on from there; connections get nothing twice. The cost: a client that comes back with an epoch from
+// before the restart is told of a gap and gets all that is kept, also when nothing was lost; and a Redis user
+// with an ACL needs +info, without it only a loss that a live feed sees is noticed.
+//
 // # Concurrency and slowness
 //
 // All methods are safe for concurrent use. Publish never waits for Redis: it queues in a bounded lane
@@ -33,7 +42,8 @@
 // Every script touches keys of one hash tag: {m:u:<user>}, {m:r:<room>}, {m:g}, {m:a:<incarnation>}. In a
 // tag, % and } are written %25 and %7D.
 //
-//	{…}:h        hash    seq and epoch of the history
+//	{…}:h        hash    seq and epoch of the history, the process of Redis that wrote it last (run), and up to
+//	                     which seq the lives before agree with this one (was)
 //	{…}:l        stream  its entries, <seq>-0: t (ms) and b (body)
 //	{…}:o:<mark> string  "<seq> <epoch>" of what the mark was used for; expires
 //	{…}:at       hash    incarnation → "<lease expiry in ms> <generation>"

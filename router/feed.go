@@ -185,8 +185,9 @@ func (f *feed) take(p page, epoch string) (done bool) {
 	return done
 }
 
-// changeLife follows the history into another epoch than the old one. Where the entries are still those
-// that went through, the feed goes on after them; otherwise all that the new life holds is new.
+// changeLife follows the history into another epoch than the old one. What still is as it went through is
+// not sent again: usually the history says up to where that is, else the entries are compared. Otherwise all
+// that the new life holds is new.
 func (f *feed) changeLife(ctx context.Context, old string) error {
 	f.mu.Lock()
 	last := f.order.last
@@ -201,7 +202,9 @@ func (f *feed) changeLife(ctx context.Context, old string) error {
 		}
 	}
 	f.mu.Lock()
-	if f.order.epoch == old {
+	if upto, known := p.agrees(old, f.order.last); known && f.order.epoch == old {
+		f.order.follow(upto, p.epoch)
+	} else if f.order.epoch == old {
 		from := f.order.common(p.entries)
 		if from == 0 {
 			from = max(0, p.oldest-1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -16,6 +17,7 @@ type page struct {
 	seq     int64
 	epoch   string // "" when there is no history
 	oldest  int64
+	was     string // the lives before this one, "<epoch> <seq> " each: up to where they agree with it
 	entries []entry
 }
 
@@ -28,14 +30,26 @@ type entry struct {
 func (r *Router) page(ctx context.Context, h History, from int64, to string) (page, error) {
 	cmd := r.redis.Eval(ctx, r.scripts.page, []string{r.key(h, ":h"), r.key(h, ":l")}, from, to, pageSize)
 	v := reply(cmd)
-	p := page{seq: v.int(0), epoch: v.str(1), oldest: v.int(2)}
-	for i := 3; i+1 < len(v.values); i += 2 {
+	p := page{seq: v.int(0), epoch: v.str(1), oldest: v.int(2), was: v.str(3)}
+	for i := 4; i+1 < len(v.values); i += 2 {
 		p.entries = append(p.entries, entry{v.int(i), []byte(v.str(i + 1))})
 	}
 	if v.err != nil {
 		return page{}, fmt.Errorf("router: read a history: %w", v.err)
 	}
 	return p, nil
+}
+
+// agrees is up to which of the numbers up to last of an earlier life this one has the same messages.
+func (p page) agrees(life string, last int64) (upto int64, known bool) {
+	lives := strings.Fields(p.was)
+	for i := 0; i+1 < len(lives); i += 2 {
+		known = known || lives[i] == life
+		if end, err := strconv.ParseInt(lives[i+1], 10, 64); known && err == nil {
+			last = min(last, end)
+		}
+	}
+	return last, known
 }
 
 func seqText(seq int64) string { return strconv.FormatInt(seq, 10) }

@@ -9,6 +9,9 @@ import (
 //go:embed scripts/common.lua
 var commonSource string
 
+//go:embed scripts/head.lua
+var headSource string
+
 //go:embed scripts/publish.lua
 var publishSource string
 
@@ -42,14 +45,14 @@ type scripts struct {
 
 func newScripts() scripts {
 	return scripts{
-		publish: redisx.NewScript(commonSource + publishSource),
-		attach:  redisx.NewScript(commonSource + attachSource),
+		publish: redisx.NewScript(commonSource + headSource + publishSource),
+		attach:  redisx.NewScript(commonSource + headSource + attachSource),
 		refresh: redisx.NewScript(refreshSource),
 		release: redisx.NewScript(releaseSource),
 		holders: redisx.NewScript(commonSource + holdersSource),
 		page:    redisx.NewScript(pageSource),
-		join:    redisx.NewScript(joinSource),
+		join:    redisx.NewScript(headSource + joinSource),
 		unindex: redisx.NewScript(unindexSource),
-		renew:   redisx.NewScript(renewSource),
+		renew:   redisx.NewScript(headSource + renewSource),
 	}
 }

@@ -54,12 +54,29 @@ func (s *sequencer) open(seq int64, epoch string) {
 	s.life++
 	s.epoch, s.start, s.last = epoch, seq, seq
 	s.seen = [memory]uint64{}
+	s.forget(seq)
+	s.drain()
+}
+
+// follow goes on in an epoch that agrees with this one up to seq. When nothing that went through is behind
+// that, only the name changes: it is the same life for the connections.
+func (s *sequencer) follow(seq int64, epoch string) {
+	if seq < s.last {
+		s.open(seq, epoch)
+		return
+	}
+	s.epoch = epoch
+	s.forget(s.last)
+	s.drain()
+}
+
+// forget drops what is early in other epochs, or not early any more.
+func (s *sequencer) forget(seq int64) {
 	for n, e := range s.early {
-		if e.epoch != epoch || n <= seq {
+		if e.epoch != s.epoch || n <= seq {
 			delete(s.early, n)
 		}
 	}
-	s.drain()
 }
 
 // accept takes one delivery.

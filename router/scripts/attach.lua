@@ -1,6 +1,6 @@
 -- attach makes an incarnation a holder of a history and says where the history stands at that moment.
 -- KEYS 1 :h, 2 :l, 3 :at, 4 :mem
--- ARGV 1 incarnation, 2 lease in ms, 3 generation of the entry, 4 the epoch if the history begins now,
+-- ARGV 1 incarnation, 2 lease in ms, 3 generation of the entry, 4 the epoch if a life begins now,
 --      5 milliseconds to keep entries, 6 a user who must be a member ("" is not checked)
 -- returns {1, seq, epoch, oldest, first join of the user}, or {0} when he is not a member
 local time = redis.call('TIME')
@@ -13,13 +13,7 @@ if ARGV[6] ~= '' then
   floor = tonumber(joined)
 end
 
-local head = redis.call('HMGET', KEYS[1], 'seq', 'epoch')
-local seq, epoch = tonumber(head[1] or '0'), head[2]
-if not epoch then
-  seq, epoch = 0, ARGV[4]
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'seq', '0', 'epoch', epoch)
-end
+local seq, epoch = head(KEYS[1], KEYS[2], ARGV[4])
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%.0f', now + tonumber(ARGV[2])) .. ' ' .. ARGV[3])
 
 trim(KEYS[2], now - tonumber(ARGV[5]))

@@ -1,6 +1,6 @@
 -- publish appends posts to one history, each exactly once, and says which agents must be told.
 -- KEYS 1 :h, 2 :l, 3 :at, 4 :mem, then one :o:<mark> for each post
--- ARGV 1 entries to keep (0: none), 2 milliseconds to keep them, 3 the epoch if the history begins now,
+-- ARGV 1 entries to keep (0: none), 2 milliseconds to keep them, 3 the epoch if a life begins now,
 --      4 "1" to check membership of authors, 5 life in ms of a mark that a client named, 6 of any other,
 --      7 a character for each post: "1" when a client named its mark; then for each post its body and, when
 --      4 is "1", its author ("" is not checked)
@@ -12,12 +12,16 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local keep, keepfor = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local head = redis.call('HMGET', KEYS[1], 'seq', 'epoch')
-local seq, epoch = tonumber(head[1] or '0'), head[2]
-if not epoch then
-  seq, epoch = 0, ARGV[3]
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'seq', '0', 'epoch', epoch)
+local seq, epoch, was = head(KEYS[1], KEYS[2], ARGV[3])
+
+-- survived says whether number first of an earlier life is the same message in this one.
+local function survived(first, life)
+  local known = false
+  for old, upto in string.gmatch(was, '(%S+) (%d+) ') do
+    known = known or old == life
+    if known and first > tonumber(upto) then return false end
+  end
+  return known
 end
 
 local function before(mark)
@@ -25,6 +29,7 @@ local function before(mark)
   if not at then return nil end
   local first, life = string.match(at, '^(%d+) (.*)$')
   local body = ''
+  if life ~= epoch and survived(tonumber(first), life) then life = epoch end
   if life == epoch then
     local kept = redis.call('XRANGE', KEYS[2], first .. '-0', first .. '-0')
     if kept[1] then body = kept[1][2][4] end
