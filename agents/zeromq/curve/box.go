@@ -43,8 +43,8 @@ func longNonce(prefix string, random []byte) (nonce [24]byte) {
 	return nonce
 }
 
-func (k *sharedKey) seal(dst, message []byte, nonce [24]byte) []byte {
-	return secretbox.Seal(dst, message, &nonce, (*[32]byte)(k))
+func (k *sharedKey) seal(message []byte, nonce [24]byte) []byte {
+	return secretbox.Seal(nil, message, &nonce, (*[32]byte)(k))
 }
 
 func (k *sharedKey) open(box []byte, nonce [24]byte) ([]byte, bool) {

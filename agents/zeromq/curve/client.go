@@ -22,7 +22,7 @@ func (cl *client) shake(_ context.Context, c *Conn) error {
 	if err != nil {
 		return refused("Server: %w", err)
 	}
-	box := toServer.seal(nil, make([]byte, 64), shortNonce(nonceHello, 1))
+	box := toServer.seal(make([]byte, 64), shortNonce(nonceHello, 1))
 	if err := c.send(hello{public, 1, box}.append(nil)); err != nil {
 		return err
 	}
@@ -78,8 +78,8 @@ func (cl *client) introduce(public, session PublicKey, shared *sharedKey, cookie
 	}
 	intro := introduction{client: cl.cfg.Secret.Public(), vouchNonce: make([]byte, longNonceSize), metadata: cl.cfg.Metadata}
 	rand.Read(intro.vouchNonce) // never fails
-	intro.vouch = long.seal(nil, append(public[:], cl.cfg.Server[:]...), longNonce(nonceVouch, intro.vouchNonce))
-	box := shared.seal(nil, intro.append(nil), shortNonce(nonceInitiate, 2))
+	intro.vouch = long.seal(append(public[:], cl.cfg.Server[:]...), longNonce(nonceVouch, intro.vouchNonce))
+	box := shared.seal(intro.append(nil), shortNonce(nonceInitiate, 2))
 	return initiate{cookie, 2, box}.append(nil), nil
 }
 

@@ -67,7 +67,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	interrupt := context.AfterFunc(ctx, func() { c.Conn.SetDeadline(time.Unix(1, 0)) })
+	interrupt := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	err := c.shake(ctx, c)
 	if !interrupt() {
 		return context.Cause(ctx)
@@ -114,7 +114,7 @@ func (c *Conn) greet() error {
 	}()
 	err := c.readGreeting()
 	if err != nil {
-		c.Conn.SetWriteDeadline(time.Unix(1, 0)) // nothing more is said
+		c.SetWriteDeadline(time.Unix(1, 0)) // nothing more is said
 	}
 	if failed := <-sent; err == nil && failed != nil {
 		err = fmt.Errorf("curve: %w", failed)

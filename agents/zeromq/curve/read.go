@@ -1,6 +1,7 @@
 package curve
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -159,7 +160,7 @@ func (d *reader) fill(conn io.Reader) error {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -42,7 +42,7 @@ func (s *server) shake(ctx context.Context, c *Conn) error {
 	if err := s.admit(ctx, c); err != nil {
 		return err
 	}
-	box := shared.seal(nil, s.cfg.Metadata.Append(nil), shortNonce(nonceReady, 1))
+	box := shared.seal(s.cfg.Metadata.Append(nil), shortNonce(nonceReady, 1))
 	if err := c.send(ready{1, box}.append(nil)); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (s *server) welcome(body []byte) ([]byte, error) {
 	copy(s.cookieNonce[:], cookie)
 	var random [longNonceSize]byte
 	rand.Read(random[:]) // never fails
-	box := shared.seal(nil, append(public[:], cookie...), longNonce(nonceWelcome, random[:]))
+	box := shared.seal(append(public[:], cookie...), longNonce(nonceWelcome, random[:]))
 	return welcome{random[:], box}.append(nil), nil
 }
 
