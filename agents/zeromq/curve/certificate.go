@@ -28,7 +28,7 @@ const (
 #   directory, in the .curve subdirectory.
 
 `
-	//nolint:gosec // the words that head the file, no secret
+	//nolint:gosec // a headline, no secret
 	secretBanner = `#   ****  Generated on %s by agentmesh  ****
 #   ZeroMQ CURVE **Secret** Certificate
 #   DO NOT PROVIDE THIS FILE TO OTHER USERS nor change its permissions.
@@ -183,7 +183,7 @@ func ParseCertificate(text []byte) (Certificate, error) {
 		if !ok || name == "" {
 			return Certificate{}, fmt.Errorf("%w: line %d", ErrFormat, number)
 		}
-		if err := c.set(section, name, value); err != nil {
+		if err := set(&c, section, name, value); err != nil {
 			return Certificate{}, fmt.Errorf("line %d: %w", number, err)
 		}
 	}
@@ -196,7 +196,7 @@ func ParseCertificate(text []byte) (Certificate, error) {
 	return c, nil
 }
 
-func (c *Certificate) set(section, name, value string) (err error) {
+func set(c *Certificate, section, name, value string) (err error) {
 	switch {
 	case section == "metadata":
 		c.Metadata = append(c.Metadata, Property{name, value})

@@ -67,7 +67,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	interrupt := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	interrupt := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	err := c.shake(ctx, c)
 	if !interrupt() {
 		return context.Cause(ctx)
@@ -105,11 +105,24 @@ func (c *Conn) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-// greet exchanges greetings.
+// greet exchanges greetings. Both ends speak first, so neither may wait for the other to listen.
 func (c *Conn) greet() error {
-	if _, err := c.Conn.Write(greeting(mechanism, 1)); err != nil {
-		return err
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Conn.Write(greeting(mechanism, 1))
+		sent <- err
+	}()
+	err := c.readGreeting()
+	if err != nil {
+		c.SetWriteDeadline(time.Unix(1, 0)) // nothing more is said
 	}
+	if failed := <-sent; err == nil && failed != nil {
+		err = fmt.Errorf("curve: %w", failed)
+	}
+	return err
+}
+
+func (c *Conn) readGreeting() error {
 	var b [greetingSize]byte
 	if _, err := io.ReadFull(c.Conn, b[:11]); err != nil { // what is no ZMTP shows at once
 		return refused("greeting: %w", err)

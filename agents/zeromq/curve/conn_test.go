@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
@@ -53,7 +54,7 @@ func TestStreamInPieces(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Fatal(err)
 		}
-		ready := append(greeting("NULL")[12:], frame(4, append([]byte("\x05READY"), curve.SocketMetadata("DEALER", "ann").Append(nil)...))...)
+		ready := slices.Concat(greeting("NULL")[12:], frame(4, append([]byte("\x05READY"), curve.SocketMetadata("DEALER", "ann").Append(nil)...)))
 		if !bytes.Equal(got[12:12+len(ready)], ready) {
 			t.Fatalf("begins with %q", got[:12+len(ready)])
 		}

@@ -85,6 +85,7 @@ type canned struct {
 func (c *canned) Read(p []byte) (int, error)       { return c.Reader.Read(p) }
 func (*canned) Write(p []byte) (int, error)        { return len(p), nil }
 func (*canned) SetDeadline(time.Time) error        { return nil }
+func (*canned) SetWriteDeadline(time.Time) error   { return nil }
 func (*canned) RemoteAddr() net.Addr               { return &net.TCPAddr{} }
 func (c *canned) WriteTo(io.Writer) (int64, error) { return 0, errors.ErrUnsupported }
 

@@ -71,7 +71,7 @@ func TestSecretsStaySecret(t *testing.T) {
 	}
 	text := strings.ToLower(out.String())
 	for _, leak := range []string{
-		strings.ToLower(secret.Z85()), strings.ToLower(secret.Z85()[:20]), hex.EncodeToString(raw), strings.Trim(fmt.Sprint(raw), "[]"),
+		strings.ToLower(secret.Z85()), strings.ToLower(secret.Z85()[:20]), hex.EncodeToString(raw), strings.Trim(fmt.Sprintf("%d", raw), "[]"),
 		hex.EncodeToString(raw[:8]), strings.ToLower(fmt.Sprintf("%#v", raw[:4])[7:20]),
 	} {
 		if strings.Contains(text, leak) {
