@@ -35,6 +35,8 @@ var (
 	resyncLua string
 	//go:embed lua/fetch.lua
 	fetchLua string
+	//go:embed lua/admit.lua
+	admitLua string
 	//go:embed lua/cancel.lua
 	cancelLua string
 	//go:embed lua/settings.lua
@@ -79,6 +81,7 @@ var (
 	promoteScript   = redisx.NewScript(queueLua + promoteLua)
 	fetchScript     = redisx.NewScript(queueLua + fetchLua)
 	cancelScript    = redisx.NewScript(queueLua + cancelLua)
+	admitScript     = redisx.NewScript(queueLua + admitLua)
 	settingsScript  = redisx.NewScript(settingsLua)
 	setScript       = redisx.NewScript(setLua)
 	joinScript      = redisx.NewScript(joinLua)

@@ -11,21 +11,26 @@ local function owns(tag, ref, consumer)
   return #p == 1 and p[1][2] == consumer
 end
 
--- fields gives an entry's envelope and key.
+-- fields gives an entry's envelope, its key, and 1 when it has had its turn where a rate is limited.
 local function fields(flat)
-  local envelope, key = '', ''
+  local envelope, key, admitted = '', '', nil
   for i = 1, #flat, 2 do
-    if flat[i] == 'e' then envelope = flat[i + 1] elseif flat[i] == 'k' then key = flat[i + 1] end
+    if flat[i] == 'e' then envelope = flat[i + 1]
+    elseif flat[i] == 'k' then key = flat[i + 1]
+    elseif flat[i] == 'l' then admitted = flat[i + 1] end
   end
-  return envelope, key
+  return envelope, key, admitted
 end
 
--- put makes a job ready, in the stream of its priority, which is the envelope's second byte. It returns the ref.
-local function put(tag, envelope, key)
+-- put makes a job ready, in the stream of its priority, which is the envelope's second byte. It returns the
+-- ref. admitted is 1 for a job that has had its turn where a rate is limited.
+local function put(tag, envelope, key, admitted)
   local level = string.sub(envelope, 2, 2)
   if not string.find(level, '^[0-3]$') then level = '0' end
-  if key == '' then return level .. ':' .. redis.call('XADD', tag .. ':s' .. level, '*', 'e', envelope) end
-  return level .. ':' .. redis.call('XADD', tag .. ':s' .. level, '*', 'e', envelope, 'k', key)
+  local entry = {'XADD', tag .. ':s' .. level, '*', 'e', envelope}
+  if key ~= '' then entry[6], entry[7] = 'k', key end
+  if admitted then entry[#entry + 1], entry[#entry + 2] = 'l', admitted end
+  return level .. ':' .. redis.call(unpack(entry))
 end
 
 -- enter takes a new job in: ready, or behind the others of its key.
@@ -58,13 +63,6 @@ local function release(tag, ref, key)
   end
 end
 
--- remove takes an entry out of its stream.
-local function remove(tag, ref)
-  local stream, id = at(tag, ref)
-  redis.call('XACK', stream, 'g', id)
-  redis.call('XDEL', stream, id)
-end
-
 -- later puts a job aside until a time. member names it in T:d.
 local function later(tag, member, due, key, envelope)
   redis.call('HSET', tag .. ':j', member, #key .. ':' .. key .. envelope)
@@ -84,6 +82,44 @@ end
 local function forget(tag, member)
   redis.call('HDEL', tag .. ':j', member)
   redis.call('ZREM', tag .. ':d', member)
+end
+
+-- back makes a job ready that was put aside; a retry and what had to wait for its turn keep their place.
+local function back(tag, member)
+  local key, envelope = aside(tag, member)
+  if not key then return false end
+  forget(tag, member)
+  local mark, mailbox = string.sub(member, 1, 1), tag .. ':k:' .. key
+  local admitted = (mark == '~' or mark == '=') and '1' or nil
+  if key == '' then
+    put(tag, envelope, key, admitted)
+  elseif redis.call('LINDEX', mailbox, 0) == member then
+    redis.call('LSET', mailbox, 0, put(tag, envelope, key, admitted))
+  else
+    enter(tag, envelope, key)
+  end
+  return true
+end
+
+-- freed counts a job out where a concurrency is limited, and lets in who waits for that.
+local function freed(tag, ref)
+  local kind = redis.call('HGET', tag .. ':f', ref)
+  if not kind then return end
+  redis.call('HDEL', tag .. ':f', ref)
+  for _, scope in ipairs({'*', kind}) do
+    redis.call('HINCRBY', tag .. ':fc', scope, -1)
+    repeat
+      local member = redis.call('LPOP', tag .. ':w:' .. scope)
+    until not member or back(tag, member)
+  end
+end
+
+-- remove takes an entry out of its stream.
+local function remove(tag, ref)
+  local stream, id = at(tag, ref)
+  redis.call('XACK', stream, 'g', id)
+  redis.call('XDEL', stream, id)
+  freed(tag, ref)
 end
 
 -- now is Redis's own time, ms.
