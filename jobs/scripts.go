@@ -37,6 +37,10 @@ var (
 	fetchLua string
 	//go:embed lua/admit.lua
 	admitLua string
+	//go:embed lua/finish.lua
+	finishLua string
+	//go:embed lua/batch.lua
+	batchLua string
 	//go:embed lua/cancel.lua
 	cancelLua string
 	//go:embed lua/settings.lua
@@ -82,6 +86,8 @@ var (
 	fetchScript     = redisx.NewScript(queueLua + fetchLua)
 	cancelScript    = redisx.NewScript(queueLua + cancelLua)
 	admitScript     = redisx.NewScript(queueLua + admitLua)
+	finishScript    = redisx.NewScript(queueLua + finishLua)
+	batchScript     = redisx.NewScript(queueLua + batchLua)
 	settingsScript  = redisx.NewScript(settingsLua)
 	setScript       = redisx.NewScript(setLua)
 	joinScript      = redisx.NewScript(joinLua)

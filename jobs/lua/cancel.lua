@@ -6,9 +6,10 @@
 -- Atomic.
 local tag = ARGV[1]
 for _, member in ipairs({'+' .. ARGV[2], '!' .. ARGV[2], '~' .. ARGV[2], '=' .. ARGV[2]}) do
-  local key = aside(tag, member)
+  local key, envelope = aside(tag, member)
   if key then
     forget(tag, member)
+    over(tag, envelope, 'cancelled', '')
     release(tag, member, key)
     return 1
   end

@@ -48,6 +48,34 @@ local function enter(tag, envelope, key)
   end
 end
 
+-- part reads one text of an envelope, at i; it gives the text and where the next one begins.
+local function part(envelope, i)
+  local size, shift = 0, 1
+  repeat
+    local byte = string.byte(envelope, i) or 0
+    size, shift, i = size + byte % 128 * shift, shift * 128, i + 1
+  until byte < 128
+  return string.sub(envelope, i, i + size - 1), i + size
+end
+
+-- over tells those who wait that a job has ended, and how: done, dead, cancelled or expired. When it is the
+-- last one of its batch, the job that follows the batch enters.
+local function over(tag, envelope, how, result)
+  if string.sub(envelope, 3, 3) ~= '1' then return end
+  local _, id, ttl, batch, i
+  _, i = part(envelope, 4)
+  id, i = part(envelope, i)
+  ttl, i = part(envelope, i)
+  batch = part(envelope, i)
+  if ttl ~= '' then redis.call('SET', tag .. ':r:' .. id, how .. ' ' .. result, 'PX', ttl) end
+  local b = tag .. ':b:' .. batch
+  if batch == '' or redis.call('EXISTS', b) == 0 then return end
+  if how ~= 'done' then redis.call('HINCRBY', b, 'failed', 1) end
+  if redis.call('HINCRBY', b, 'left', -1) == 0 then
+    enter(tag, redis.call('HGET', b, 'e'), redis.call('HGET', b, 'k'))
+  end
+end
+
 -- release ends the active job of a key and makes the next one of its mailbox ready. Every way in which a
 -- keyed job ends goes through here, else its key stays blocked for ever. ref may also be the job's member
 -- of T:d.
