@@ -21,6 +21,7 @@ type Broker struct {
 	agents census
 	health health
 	clock  clock
+	noted  sync.Map // names of queues that are in the list of queues
 
 	joined atomic.Bool
 

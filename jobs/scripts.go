@@ -41,6 +41,16 @@ var (
 	finishLua string
 	//go:embed lua/batch.lua
 	batchLua string
+	//go:embed lua/stats.lua
+	statsLua string
+	//go:embed lua/revive.lua
+	reviveLua string
+	//go:embed lua/consumers.lua
+	consumersLua string
+	//go:embed lua/mend.lua
+	mendLua string
+	//go:embed lua/tidy.lua
+	tidyLua string
 	//go:embed lua/cancel.lua
 	cancelLua string
 	//go:embed lua/settings.lua
@@ -88,6 +98,11 @@ var (
 	admitScript     = redisx.NewScript(queueLua + admitLua)
 	finishScript    = redisx.NewScript(queueLua + finishLua)
 	batchScript     = redisx.NewScript(queueLua + batchLua)
+	statsScript     = redisx.NewScript(statsLua)
+	reviveScript    = redisx.NewScript(queueLua + reviveLua)
+	consumersScript = redisx.NewScript(consumersLua)
+	mendScript      = redisx.NewScript(queueLua + mendLua)
+	tidyScript      = redisx.NewScript(queueLua + tidyLua)
 	settingsScript  = redisx.NewScript(settingsLua)
 	setScript       = redisx.NewScript(setLua)
 	joinScript      = redisx.NewScript(joinLua)
