@@ -36,14 +36,23 @@ func whole(s string) int64 {
 }
 
 // An entry is one job of a queue as scripts return it; queue.lua says what a ref is.
-type entry struct{ ref, envelope, key string }
+type entry struct {
+	ref, envelope, key string
+	admitted           string // 1: a rate has let it pass
+}
 
 func entries(list []any) []entry {
 	out := make([]entry, 0, len(list))
 	for _, e := range list {
-		if f := texts(e); len(f) == 3 {
-			out = append(out, entry{f[0], f[1], f[2]})
+		f := texts(e)
+		if len(f) < 3 {
+			continue
 		}
+		one := entry{ref: f[0], envelope: f[1], key: f[2]}
+		if len(f) > 3 {
+			one.admitted = f[3]
+		}
+		out = append(out, one)
 	}
 	return out
 }

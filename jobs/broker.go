@@ -20,6 +20,8 @@ type Broker struct {
 	spread atomic.Uint32 // round robin over partitions
 	agents census
 	health health
+	clock  clock
+	noted  sync.Map // names of queues that are in the list of queues
 
 	joined atomic.Bool
 
@@ -39,6 +41,7 @@ func New(cfg Config) (*Broker, error) {
 	}
 	b := &Broker{cfg: cfg, redis: cfg.Redis, keys: keys{cfg.Prefix}, lanes: make(map[string]*lane)}
 	b.agents.init(b)
+	b.clock.b, b.clock.poke = b, make(chan struct{}, 1)
 	return b, nil
 }
 
@@ -61,7 +64,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.mu.Unlock()
 
+	var background sync.WaitGroup
+	background.Go(func() { b.clock.keep(ctx) })
 	b.agents.keep(ctx)
+	background.Wait()
 
 	b.mu.Lock()
 	b.closed = true

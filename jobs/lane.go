@@ -203,6 +203,7 @@ func (l *lane) flush(batch []*item) {
 		if err == nil {
 			b.cfg.Metrics.Time("flush", l.queue, time.Since(start))
 			l.tell(batch, answer)
+			b.note(b.wire, l.queue)
 			return
 		}
 		if refusedByServer(err) {

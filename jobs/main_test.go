@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/agentmesh/agentmesh/internal/leaktest"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/internal/leaktest"
 	"github.com/agentmesh/agentmesh/internal/redisx"
 	"github.com/agentmesh/agentmesh/internal/testredis"
 	"github.com/agentmesh/agentmesh/jobs"
@@ -197,6 +198,14 @@ func context10(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func pendingOf(stream string) *redis.XPendingExtArgs {
+	return &redis.XPendingExtArgs{Stream: stream, Group: "g", Start: "-", End: "+", Count: 100}
+}
+
+func claimOf(stream, consumer, id string) *redis.XClaimArgs {
+	return &redis.XClaimArgs{Stream: stream, Group: "g", Consumer: consumer, Messages: []string{id}}
 }
 
 func name(i int) string { return fmt.Sprintf("%05d", i) }

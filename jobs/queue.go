@@ -36,6 +36,8 @@ type task struct {
 	verdict verdict
 	delay   time.Duration
 	snoozed bool // a retry that is no attempt
+	how     How  // a done job has ended; empty: Done
+	tx      *Tx
 	reason  string
 	err     error
 }
@@ -103,17 +105,20 @@ func (q *queue) perform(t *task) {
 		return
 	case !t.job.Deadline.IsZero() && time.Now().After(t.job.Deadline):
 		metrics.Count("expired", q.name, 1)
+		t.how = Expired
 		t.shard.settle(t)
 		return
 	case !t.shard.begin(t):
 		metrics.Count("cancelled", q.name, 1)
+		t.how = Cancelled
 		t.shard.settle(t)
 		return
 	}
 	defer t.shard.finish(t)
 	start := time.Now()
 	metrics.Time("wait", q.name, start.Sub(t.job.Created))
-	ctx := withInfo(t.ctx, q.name, &t.job)
+	t.tx = &Tx{shard: t.shard, key: t.key}
+	ctx := context.WithValue(withInfo(t.ctx, q.name, &t.job), txKey{}, t.tx)
 	err = q.w.call(ctx, q.cfg.Handler, t.job.Message)
 	if _, ok := err.(*message.Pending); ok {
 		err = q.await(t, err)
@@ -146,6 +151,7 @@ func (q *queue) judge(t *task, err error) {
 	case err == nil:
 	case errors.Is(context.Cause(t.ctx), errCancelled):
 		q.w.b.cfg.Metrics.Count("cancelled", q.name, 1)
+		t.how, t.tx = Cancelled, nil
 	case errors.As(err, &snooze):
 		t.verdict, t.delay, t.snoozed = retry, snooze.after, true
 	case t.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, errStopping)):

@@ -35,6 +35,22 @@ var (
 	resyncLua string
 	//go:embed lua/fetch.lua
 	fetchLua string
+	//go:embed lua/admit.lua
+	admitLua string
+	//go:embed lua/finish.lua
+	finishLua string
+	//go:embed lua/batch.lua
+	batchLua string
+	//go:embed lua/stats.lua
+	statsLua string
+	//go:embed lua/revive.lua
+	reviveLua string
+	//go:embed lua/consumers.lua
+	consumersLua string
+	//go:embed lua/mend.lua
+	mendLua string
+	//go:embed lua/tidy.lua
+	tidyLua string
 	//go:embed lua/cancel.lua
 	cancelLua string
 	//go:embed lua/settings.lua
@@ -79,6 +95,14 @@ var (
 	promoteScript   = redisx.NewScript(queueLua + promoteLua)
 	fetchScript     = redisx.NewScript(queueLua + fetchLua)
 	cancelScript    = redisx.NewScript(queueLua + cancelLua)
+	admitScript     = redisx.NewScript(queueLua + admitLua)
+	finishScript    = redisx.NewScript(queueLua + finishLua)
+	batchScript     = redisx.NewScript(queueLua + batchLua)
+	statsScript     = redisx.NewScript(statsLua)
+	reviveScript    = redisx.NewScript(queueLua + reviveLua)
+	consumersScript = redisx.NewScript(consumersLua)
+	mendScript      = redisx.NewScript(queueLua + mendLua)
+	tidyScript      = redisx.NewScript(queueLua + tidyLua)
 	settingsScript  = redisx.NewScript(settingsLua)
 	setScript       = redisx.NewScript(setLua)
 	joinScript      = redisx.NewScript(joinLua)

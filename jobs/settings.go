@@ -14,6 +14,7 @@ import (
 type settings struct {
 	revision  int64
 	paused    bool
+	limited   bool
 	cancelled map[string]struct{} // ids of jobs
 }
 
@@ -29,8 +30,8 @@ func (s *shard) configure(ctx context.Context) error {
 		return err
 	}
 	values := texts(list)
-	next := settings{revision: whole(values[0]), paused: values[1] == "1", cancelled: make(map[string]struct{}, len(values)-2)}
-	for _, id := range values[2:] {
+	next := settings{revision: whole(values[0]), paused: values[1] == "1", limited: values[2] == "1", cancelled: make(map[string]struct{}, len(values)-3)}
+	for _, id := range values[3:] {
 		next.cancelled[id] = struct{}{}
 	}
 	var ended []*task

@@ -84,7 +84,7 @@ func (s *shard) settleAll(ctx context.Context) {
 func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 	var calls []redisx.Call
 	var about [][]*task
-	acks, backs := s.group(batch, done), s.group(batch, giveBack)
+	acks, backs := s.group(batch, (*task).plain), s.group(batch, func(t *task) bool { return t.verdict == giveBack })
 	if len(acks) > 0 {
 		args := make([]any, 0, 2+2*len(acks))
 		args = append(args, s.q.w.me, s.tag)
@@ -101,17 +101,22 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 		calls, about = append(calls, redisx.Call{Script: handbackScript, Keys: []string{s.tag + ":meta"}, Args: args}), append(about, backs)
 	}
 	for _, t := range batch {
-		switch t.verdict {
-		case retry:
+		switch {
+		case t.verdict == done && !t.plain():
+			calls, about = append(calls, s.finishCall(t)), append(about, []*task{t})
+		case t.verdict == retry:
 			calls, about = append(calls, s.retryCall(t)), append(about, []*task{t})
-		case dead:
+		case t.verdict == dead:
 			calls, about = append(calls, s.deadCall(t)), append(about, []*task{t})
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	for i, cmd := range s.b.redis.EvalAll(ctx, calls) {
-		if s.confirmed(ctx, cmd, about[i]) {
+		if about[i][0].conflict(cmd) {
+			s.b.cfg.Metrics.Count("conflict", s.q.name, 1)
+			again = append(again, about[i]...)
+		} else if s.confirmed(ctx, cmd, about[i]) {
 			s.release(about[i])
 		} else {
 			again = append(again, about[i]...)
@@ -120,9 +125,9 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 	return again
 }
 
-func (s *shard) group(batch []*task, v verdict) (out []*task) {
+func (s *shard) group(batch []*task, want func(*task) bool) (out []*task) {
 	for _, t := range batch {
-		if t.verdict == v {
+		if want(t) {
 			out = append(out, t)
 		}
 	}
@@ -172,6 +177,12 @@ func (s *shard) count(cmd *redis.Cmd, tasks []*task) {
 	switch tasks[0].verdict {
 	case done:
 		event = "done"
+		if !tasks[0].plain() {
+			if n, _ := cmd.Int(); n == 0 {
+				lost = 1
+			}
+			break
+		}
 		list, _ := cmd.Slice()
 		lost = len(list)
 	case giveBack:

@@ -39,6 +39,7 @@ type shard struct {
 	nextReclaim time.Time // when to look for jobs of crashed workers
 	urgent      bool      // there may be jobs of several priorities
 	reads       int
+	fallow      time.Time // the queue's rate admits nothing before then
 }
 
 func newShard(q *queue, tag string) *shard {
@@ -141,6 +142,10 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		s.nextReclaim = now.Add(every - every/8 + rand.N(every/4))
 		return nil
 	}
+	if wait := time.Until(s.fallow); wait > 0 {
+		s.q.w.until(ctx, min(wait, s.b.cfg.Block))
+		return nil
+	}
 	if s.urgent {
 		n, err := s.fetch(ctx, free)
 		if err != nil || n > 0 {
@@ -158,6 +163,7 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 	if err != nil {
 		return err
 	}
+	var got []entry
 	for _, st := range streams {
 		level := st.Stream[len(st.Stream)-1:]
 		s.urgent = s.urgent || level != "0"
@@ -165,6 +171,21 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 			e := entry{ref: level + ":" + m.ID}
 			e.envelope, _ = m.Values["e"].(string)
 			e.key, _ = m.Values["k"].(string)
+			e.admitted, _ = m.Values["l"].(string)
+			got = append(got, e)
+		}
+	}
+	return s.take(ctx, got)
+}
+
+// take holds what was just read, as far as the queue's limits admit it.
+func (s *shard) take(ctx context.Context, got []entry) error {
+	aside, err := s.admit(ctx, got)
+	if err != nil {
+		return err
+	}
+	for _, e := range got {
+		if _, ok := aside[e.ref]; !ok {
 			s.hold(e, nil)
 		}
 	}
@@ -185,10 +206,7 @@ func (s *shard) fetch(ctx context.Context, free int) (int, error) {
 	}
 	s.urgent = text(list[0]) == "1"
 	got := entries(list[1:])
-	for _, e := range got {
-		s.hold(e, nil)
-	}
-	return len(got), nil
+	return len(got), s.take(ctx, got)
 }
 
 // ids snapshots what this worker holds.

@@ -113,6 +113,7 @@ func (b *Broker) Join(ctx context.Context, cfg WorkerConfig) (_ *Worker, err err
 		return nil, fmt.Errorf("jobs: join: %w", err)
 	}
 	for _, q := range w.queues {
+		b.note(ctx, q.name)
 		for _, s := range q.shards {
 			if err := s.createGroup(ctx); err != nil {
 				return nil, fmt.Errorf("jobs: join queue %s: %w", q.name, err)
@@ -171,6 +172,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 	}
 	readers.Go(func() { w.reaper.keep(io) })
+	readers.Go(func() { w.tidyUp(io) })
 	readers.Go(func() { w.news.read(io) })
 	if w.cfg.Inbox != nil {
 		readers.Go(func() { w.inbox.read(io) })

@@ -44,7 +44,7 @@ var House = []Place{
 	{Dir: "router", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
 	{Dir: "middleware", Floor: 2, Owns: []string{"golang.org/x/time"}},
 	{Dir: "middleware/session", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
-	{Dir: "jobs", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
+	{Dir: "jobs", Floor: 2, Owns: []string{"github.com/redis/go-redis", "github.com/robfig/cron"}},
 
 	{Dir: "agents", Floor: 3, Owns: []string{"golang.org/x/sync"}},
 

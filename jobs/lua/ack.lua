@@ -5,12 +5,14 @@
 -- unkeyed job that is done is done, whoever has it.
 -- Atomic; repeating it is harmless.
 local tag, lost, plain = ARGV[2], {}, {}
+local limited = redis.call('EXISTS', tag .. ':f') == 1
 for i = 3, #ARGV, 2 do
   local ref, key = ARGV[i], ARGV[i + 1]
   if key == '' then
     local stream, id = at(tag, ref)
     plain[stream] = plain[stream] or {}
     table.insert(plain[stream], id)
+    if limited then freed(tag, ref) end
   elseif owns(tag, ref, ARGV[1]) then
     release(tag, ref, key)
     remove(tag, ref)

@@ -5,10 +5,11 @@
 -- Returns 1 when the job was taken out, else 0.
 -- Atomic.
 local tag = ARGV[1]
-for _, member in ipairs({'+' .. ARGV[2], '!' .. ARGV[2]}) do
-  local key = aside(tag, member)
+for _, member in ipairs({'+' .. ARGV[2], '!' .. ARGV[2], '~' .. ARGV[2], '=' .. ARGV[2]}) do
+  local key, envelope = aside(tag, member)
   if key then
     forget(tag, member)
+    over(tag, envelope, 'cancelled', '')
     release(tag, member, key)
     return 1
   end

@@ -8,6 +8,7 @@ local tag, ref = ARGV[2], ARGV[3]
 if not owns(tag, ref, ARGV[1]) then return 0 end
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[5], '*',
   'e', ARGV[6], 'id', ARGV[7], 'key', ARGV[4], 'reason', ARGV[8], 'error', ARGV[9])
+over(tag, ARGV[6], 'dead', ARGV[9])
 release(tag, ref, ARGV[4])
 remove(tag, ref)
 return 1

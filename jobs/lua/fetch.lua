@@ -1,7 +1,7 @@
 -- Takes new jobs by priority, with one budget over all streams. XREADGROUP alone counts per stream.
 -- KEYS[1] T:meta ; it touches the streams, of the same tag.
 -- ARGV[1] consumer  ARGV[2] T  ARGV[3] how many at most  ARGV[4] 1: the least urgent first
--- Returns {1 when urgent jobs may be left, else 0; {ref, envelope, key}, ...}.
+-- Returns {1 when urgent jobs may be left, else 0; {ref, envelope, key, 1 when a rate has admitted it}, ...}.
 -- Atomic.
 local tag, budget, answer = ARGV[2], tonumber(ARGV[3]), {0}
 local from, to, step = 3, 0, -1
@@ -11,8 +11,8 @@ for level = from, to, step do
     local got = redis.call('XREADGROUP', 'GROUP', 'g', ARGV[1], 'COUNT', budget, 'STREAMS', tag .. ':s' .. level, '>')
     if got then
       for _, entry in ipairs(got[1][2]) do
-        local envelope, key = fields(entry[2])
-        answer[#answer + 1] = {level .. ':' .. entry[1], envelope, key}
+        local envelope, key, admitted = fields(entry[2])
+        answer[#answer + 1] = {level .. ':' .. entry[1], envelope, key, admitted or ''}
         budget = budget - 1
       end
     end

@@ -23,8 +23,8 @@ for _, ref in ipairs(refs) do
   local stream, id = at(tag, ref)
   local entry = redis.call('XRANGE', stream, id, id)[1]
   if entry then
-    local envelope, key = fields(entry[2])
-    local new = put(tag, envelope, key)
+    local envelope, key, admitted = fields(entry[2])
+    local new = put(tag, envelope, key, admitted)
     if key ~= '' then
       local mailbox = tag .. ':k:' .. key
       if redis.call('LINDEX', mailbox, 0) == ref then redis.call('LSET', mailbox, 0, new) end

@@ -11,21 +11,26 @@ local function owns(tag, ref, consumer)
   return #p == 1 and p[1][2] == consumer
 end
 
--- fields gives an entry's envelope and key.
+-- fields gives an entry's envelope, its key, and 1 when it has had its turn where a rate is limited.
 local function fields(flat)
-  local envelope, key = '', ''
+  local envelope, key, admitted = '', '', nil
   for i = 1, #flat, 2 do
-    if flat[i] == 'e' then envelope = flat[i + 1] elseif flat[i] == 'k' then key = flat[i + 1] end
+    if flat[i] == 'e' then envelope = flat[i + 1]
+    elseif flat[i] == 'k' then key = flat[i + 1]
+    elseif flat[i] == 'l' then admitted = flat[i + 1] end
   end
-  return envelope, key
+  return envelope, key, admitted
 end
 
--- put makes a job ready, in the stream of its priority, which is the envelope's second byte. It returns the ref.
-local function put(tag, envelope, key)
+-- put makes a job ready, in the stream of its priority, which is the envelope's second byte. It returns the
+-- ref. admitted is 1 for a job that has had its turn where a rate is limited.
+local function put(tag, envelope, key, admitted)
   local level = string.sub(envelope, 2, 2)
   if not string.find(level, '^[0-3]$') then level = '0' end
-  if key == '' then return level .. ':' .. redis.call('XADD', tag .. ':s' .. level, '*', 'e', envelope) end
-  return level .. ':' .. redis.call('XADD', tag .. ':s' .. level, '*', 'e', envelope, 'k', key)
+  local entry = {'XADD', tag .. ':s' .. level, '*', 'e', envelope}
+  if key ~= '' then entry[6], entry[7] = 'k', key end
+  if admitted then entry[#entry + 1], entry[#entry + 2] = 'l', admitted end
+  return level .. ':' .. redis.call(unpack(entry))
 end
 
 -- enter takes a new job in: ready, or behind the others of its key.
@@ -43,6 +48,34 @@ local function enter(tag, envelope, key)
   end
 end
 
+-- part reads one text of an envelope, at i; it gives the text and where the next one begins.
+local function part(envelope, i)
+  local size, shift = 0, 1
+  repeat
+    local byte = string.byte(envelope, i) or 0
+    size, shift, i = size + byte % 128 * shift, shift * 128, i + 1
+  until byte < 128
+  return string.sub(envelope, i, i + size - 1), i + size
+end
+
+-- over tells those who wait that a job has ended, and how: done, dead, cancelled or expired. When it is the
+-- last one of its batch, the job that follows the batch enters.
+local function over(tag, envelope, how, result)
+  if string.sub(envelope, 3, 3) ~= '1' then return end
+  local _, id, ttl, batch, i
+  _, i = part(envelope, 4)
+  id, i = part(envelope, i)
+  ttl, i = part(envelope, i)
+  batch = part(envelope, i)
+  if ttl ~= '' then redis.call('SET', tag .. ':r:' .. id, how .. ' ' .. result, 'PX', ttl) end
+  local b = tag .. ':b:' .. batch
+  if batch == '' or redis.call('EXISTS', b) == 0 then return end
+  if how ~= 'done' then redis.call('HINCRBY', b, 'failed', 1) end
+  if redis.call('HINCRBY', b, 'left', -1) == 0 then
+    enter(tag, redis.call('HGET', b, 'e'), redis.call('HGET', b, 'k'))
+  end
+end
+
 -- release ends the active job of a key and makes the next one of its mailbox ready. Every way in which a
 -- keyed job ends goes through here, else its key stays blocked for ever. ref may also be the job's member
 -- of T:d.
@@ -56,13 +89,6 @@ local function release(tag, ref, key)
     redis.call('LSET', mailbox, 0, put(tag, envelope, key))
     redis.call('HINCRBY', tag .. ':meta', 'blocked', -1)
   end
-end
-
--- remove takes an entry out of its stream.
-local function remove(tag, ref)
-  local stream, id = at(tag, ref)
-  redis.call('XACK', stream, 'g', id)
-  redis.call('XDEL', stream, id)
 end
 
 -- later puts a job aside until a time. member names it in T:d.
@@ -84,6 +110,44 @@ end
 local function forget(tag, member)
   redis.call('HDEL', tag .. ':j', member)
   redis.call('ZREM', tag .. ':d', member)
+end
+
+-- back makes a job ready that was put aside; a retry and what had to wait for its turn keep their place.
+local function back(tag, member)
+  local key, envelope = aside(tag, member)
+  if not key then return false end
+  forget(tag, member)
+  local mark, mailbox = string.sub(member, 1, 1), tag .. ':k:' .. key
+  local admitted = (mark == '~' or mark == '=') and '1' or nil
+  if key == '' then
+    put(tag, envelope, key, admitted)
+  elseif redis.call('LINDEX', mailbox, 0) == member then
+    redis.call('LSET', mailbox, 0, put(tag, envelope, key, admitted))
+  else
+    enter(tag, envelope, key)
+  end
+  return true
+end
+
+-- freed counts a job out where a concurrency is limited, and lets in who waits for that.
+local function freed(tag, ref)
+  local kind = redis.call('HGET', tag .. ':f', ref)
+  if not kind then return end
+  redis.call('HDEL', tag .. ':f', ref)
+  for _, scope in ipairs({'*', kind}) do
+    redis.call('HINCRBY', tag .. ':fc', scope, -1)
+    repeat
+      local member = redis.call('LPOP', tag .. ':w:' .. scope)
+    until not member or back(tag, member)
+  end
+end
+
+-- remove takes an entry out of its stream.
+local function remove(tag, ref)
+  local stream, id = at(tag, ref)
+  redis.call('XACK', stream, 'g', id)
+  redis.call('XDEL', stream, id)
+  freed(tag, ref)
 end
 
 -- now is Redis's own time, ms.

@@ -21,6 +21,7 @@ for level = 3, 0, -1 do
       if p[4] >= tonumber(ARGV[5]) then
         redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[6], '*', 'e', envelope, 'id', '', 'key', key, 'reason', 'deliveries',
           'error', p[4] .. ' workers died or stalled over it')
+        over(tag, envelope, 'dead', p[4] .. ' workers died or stalled over it')
         release(tag, ref, key)
         remove(tag, ref)
         answer[1] = answer[1] + 1
