@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
@@ -22,6 +23,15 @@ type Job struct {
 	Attempt int       // failed attempts so far; set by the broker
 	Hops    int       // how often an agent has passed it on; without Once a job with Hops is stored once per destination and ID
 	Created time.Time // set by the broker when zero
+}
+
+// mark is the name under which Once is remembered. It holds the key: jobs of different keys may share a
+// partition or not, and must not be duplicates of each other by chance.
+func (j *Job) mark() string {
+	if j.Once == "" || j.Key == "" {
+		return j.Once
+	}
+	return "k\x00" + strconv.Itoa(len(j.Key)) + ":" + j.Key + j.Once
 }
 
 // Receipt is what an accepted job got.
