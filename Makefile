@@ -10,10 +10,10 @@ BENCHTIME  ?= 1s
 export PATH := $(PATH):/usr/local/go/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint bench bench-rx fuzz chaos demo clean
+.PHONY: help run test check fmt lint bench bench-rx bench-jobs fuzz chaos chaos-jobs demo clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Start an agent with the chat page at http://127.0.0.1:8080 (needs only Go)
 	@$(GO) build -o bin/agentmesh ./cmd/agentmesh
@@ -44,12 +44,19 @@ bench: ## Run the benchmarks (BENCHTIME=1s), then measure the whole loop beside 
 bench-rx: ## Compare the observables with other libraries for streams (RxPY: apt-get install python3-rx)
 	@cd internal/bench/peers && $(GO) run .
 
+bench-jobs: ## Compare jobs with asynq, NATS JetStream and redis-benchmark, side by side (5 minutes)
+	@cd internal/bench/peers && $(GO) run ./jobs
+
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@GO='$(GO)' .ci/fuzz $(FUZZTIME)
 
 chaos: ## Kill agents, Redis and connections for minutes, and count what was lost
 	@.ci/setup
 	$(GO) test -race -tags chaos -run '^TestChaos' -count 1 -v -timeout 60m ./...
+
+chaos-jobs: ## Only what chaos does to the broker: single Redis, Sentinel and Cluster
+	@.ci/setup
+	$(GO) test -race -tags chaos -run '^TestChaos' -count 1 -v -p 1 -timeout 60m ./jobs ./internal/topology
 
 demo: ## Two agents, two users, one revoked session: a mesh in ten seconds (needs only Go)
 	@GO='$(GO)' .ci/demo

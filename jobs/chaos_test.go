@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -524,4 +525,12 @@ func TestChaosMemory(t *testing.T) {
 	y.end("memory", 0)
 	eventually(t, "Redis is small again", func() bool { return used()-before < 4<<20 })
 	t.Logf("Redis grew by %d kB over 250000 jobs", (used()-before)>>10)
+}
+
+// TestChaosModel is TestModel with new seeds, for longer.
+func TestChaosModel(t *testing.T) {
+	url := testredis.Start(t).URL
+	for range 10 {
+		runModel(t, url, rand.Uint64(), 500)
+	}
 }

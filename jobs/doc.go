@@ -49,7 +49,7 @@
 //	T:meta          HASH    blocked: how many jobs wait in mailboxes
 //	T:dead          STREAM  dead letters: e, id, key, reason, error; capped
 //	*:pr:<producer> STRING  number of the last batch of a producer's lane and what became of it; 1 h
-//	*:u:<once>      STRING  idempotency mark: the id of the job that was stored first; Job.OnceFor
+//	*:u:<once>      STRING  idempotency mark, of the key and Job.Once: the id of the job that was stored first; Job.OnceFor
 //	A:s0            STREAM  inbox, field e; only its owner or its reaper reads it; handled means deleted
 //	A:o             STRING  1: open, 0: its owner is dead, nothing is accepted
 //	A:r             STRING  lock of the one who empties or reopens the inbox

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
@@ -53,6 +54,15 @@ func (j *Job) check() error {
 		return fmt.Errorf("%w: ResultFor %v: want at most %v", ErrRefused, j.ResultFor, maxResultFor)
 	}
 	return nil
+}
+
+// mark is the name under which Once is remembered. It holds the key: jobs of different keys may share a
+// partition or not, and must not be duplicates of each other by chance.
+func (j *Job) mark() string {
+	if j.Once == "" || j.Key == "" {
+		return j.Once
+	}
+	return "k\x00" + strconv.Itoa(len(j.Key)) + ":" + j.Key + j.Once
 }
 
 // Receipt is what an accepted job got.

@@ -55,7 +55,7 @@ func newItem(j *Job, done func(Receipt, error)) *item {
 	}
 	or(&j.OnceFor, onceFor)
 	return &item{
-		id: j.ID, key: j.Key, once: j.Once, onceFor: j.OnceFor, deadline: j.Deadline, at: j.At, done: done,
+		id: j.ID, key: j.Key, once: j.mark(), onceFor: j.OnceFor, deadline: j.Deadline, at: j.At, done: done,
 		envelope: appendEnvelope(make([]byte, 0, 128+len(j.Message.Payload)+len(j.Message.Text)+len(j.Message.Extra)), j),
 	}
 }

@@ -31,6 +31,16 @@ func TestOnceStoresOneJob(t *testing.T) {
 			if r, err := send(other); err != nil || r.Duplicate {
 				t.Errorf("%s: another key: %+v, %v", to, r, err)
 			}
+			if to == "queue" {
+				keyed := once
+				keyed.Key = "k"
+				if r, err := send(keyed); err != nil || r.Duplicate {
+					t.Errorf("the same among the jobs of a key: %+v, %v", r, err)
+				}
+				if r, err := send(keyed); err != nil || !r.Duplicate {
+					t.Errorf("twice among the jobs of a key: %+v, %v; want a duplicate", r, err)
+				}
+			}
 			passed := jobs.Job{ID: "passed-on", Hops: 1, Message: text("x")}
 			if r, err := send(passed); err != nil || r.Duplicate {
 				t.Errorf("%s: passed on: %+v, %v", to, r, err)
