@@ -39,21 +39,20 @@ type request struct {
 
 type checker = observables.Checker[request, string, uint64, session.Verdict]
 
-// maxVerdict bounds how long the verdict about a session that is not valid is reused.
+// maxRefusal bounds how long the verdict about a session that is not valid is reused.
 const maxRefusal = time.Second
 
-// newChecker makes the session check of one socket: one lookup in flight per session, the order of each
-// client kept, verdicts reused for SessionTTL and dropped at once when a session is revoked.
+// newChecker makes the session check of one socket: sessions that are unknown at a moment are looked up
+// together, each once; the order of each client is kept; verdicts are reused for SessionTTL and dropped at
+// once when a session is revoked.
 func (a *Agent) newChecker() (*checker, error) {
 	return observables.NewChecker(observables.CheckConfig[request, string, uint64, session.Verdict]{
 		Key:   func(r request) string { return r.digest },
 		Order: func(r request) uint64 { return r.client.key },
-		Lookup: func(ctx context.Context, digest string) (session.Verdict, error) {
-			if digest == "" {
-				return session.Verdict{}, nil
-			}
-			return a.verify(ctx, digest)
+		Known: func(digest string) (session.Verdict, bool) {
+			return session.Verdict{}, digest == "" // nothing to look up, and a Ping must not wait for Redis
 		},
+		LookupBatch: a.sessions.VerifyAll,
 		TTL: func(v session.Verdict, err error) time.Duration {
 			switch {
 			case err != nil || a.cfg.SessionTTL < 0:
