@@ -164,7 +164,7 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 	m := r.m
 	m.From = message.Address{Type: message.User, ID: r.verdict.Session.User}
 	c.begin()
-	err := a.authorise(r)
+	err := a.permit(ctx, c, r)
 	if err == nil {
 		if a.messages.Subscribers() > 0 {
 			_ = a.messages.Publish(ctx, m) // fails only when ctx ends, and then the handler does too
@@ -175,6 +175,14 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 		a.answer(c, m, result, err)
 		c.settle(ctx)
 	})
+}
+
+// permit asks whether the user may do this, and whether he may do so already.
+func (a *Agent) permit(ctx context.Context, c *client, r request) error {
+	if err := a.authorise(r); err != nil {
+		return err
+	}
+	return a.limits.allow(ctx, c, r)
 }
 
 // authorise asks the hook of the program. Its panic costs the message; an error that is not meant for
