@@ -43,6 +43,7 @@ type Agent struct {
 	sessions *session.Store
 	checkers []*checker
 	recent   revocations
+	limits   limits
 
 	dealers *zeromq.Router
 	bridge  *websocket.Bridge
@@ -77,11 +78,11 @@ func New(cfg Config) (*Agent, error) {
 		clients:     newRegistry(),
 		places:      make(chan struct{}, maxOperations),
 	}
-	limit, err := a.limitGlobal()
-	if err != nil {
+	var err error
+	if a.limits, err = newLimits(&a.cfg); err != nil {
 		return nil, err
 	}
-	a.handler = middleware.Recover(a.panicked)(a.inboundHandler(limit))
+	a.handler = middleware.Recover(a.panicked)(a.inboundHandler())
 	return a, nil
 }
 

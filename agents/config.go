@@ -40,6 +40,12 @@ type Config struct {
 	HistoryFor  time.Duration // 0 means 24 h
 	Workers     int           // handlers that run at the same time for each job type; 0 means 64
 
+	// Rate is how many messages of one user this agent takes per second, Burst how many at once. A user who
+	// is refused Strikes times within 10 s in spite of RateLimited loses the connection (4429). Ping is free.
+	Rate    float64 // 0 means any number
+	Burst   int     // 0 means one second's worth
+	Strikes int     // 0 means 100
+
 	GlobalRate  float64 // GlobalMessages of one user per second; 0 means 1, negative means any number
 	GlobalBurst int     // 0 means 5
 
@@ -125,6 +131,12 @@ func (c *Config) Validate() error {
 		return errors.New("agents: Workers must be at least 1")
 	case c.GlobalRate >= 0 && c.GlobalBurst < 0:
 		return errors.New("agents: GlobalBurst must not be negative")
+	case !(c.Rate >= 0) || c.Rate > 1e9:
+		return errors.New("agents: Rate must be 0 to 1e9 messages a second")
+	case c.Burst < 0:
+		return errors.New("agents: Burst must not be negative")
+	case c.Strikes < 0:
+		return errors.New("agents: Strikes must not be negative")
 	case c.Dev && c.HTTP == "":
 		return errors.New("agents: Dev needs HTTP: without it nobody can see the page")
 	case c.Dev && !loopback(c.HTTP):

@@ -5,29 +5,16 @@ import (
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/jobs"
-	"github.com/agentmesh/agentmesh/middleware"
 	"github.com/agentmesh/agentmesh/router"
 )
 
-// limitGlobal bounds how often one user may speak to everyone.
-func (a *Agent) limitGlobal() (message.Middleware, error) {
-	if a.cfg.GlobalRate < 0 {
-		return message.Chain(), nil
-	}
-	limit, err := middleware.NewRateLimit(middleware.RateLimitConfig{PerSecond: a.cfg.GlobalRate, Burst: a.cfg.GlobalBurst})
-	if err != nil {
-		return nil, err
-	}
-	return limit.Middleware, nil
-}
-
 // inboundHandler is what an agent does with a client's message: the three chat types go into a history
 // and from there to who listens; every other type becomes a job.
-func (a *Agent) inboundHandler(limitGlobal message.Middleware) message.Handler {
+func (a *Agent) inboundHandler() message.Handler {
 	chat := message.NewMux()
 	chat.Register(message.DirectMessage, message.HandlerFunc(a.direct))
 	chat.Register(message.ChatRoomMessage, message.HandlerFunc(a.room))
-	chat.Register(message.GlobalMessage, limitGlobal(message.HandlerFunc(a.global)))
+	chat.Register(message.GlobalMessage, message.HandlerFunc(a.global))
 	return message.HandlerFunc(func(ctx context.Context, m *message.Message) error {
 		if h, ok := chat.Lookup(m.Type); ok {
 			return h.Handle(ctx, m)

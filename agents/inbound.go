@@ -39,21 +39,20 @@ type request struct {
 
 type checker = observables.Checker[request, string, uint64, session.Verdict]
 
-// maxVerdict bounds how long the verdict about a session that is not valid is reused.
+// maxRefusal bounds how long the verdict about a session that is not valid is reused.
 const maxRefusal = time.Second
 
-// newChecker makes the session check of one socket: one lookup in flight per session, the order of each
-// client kept, verdicts reused for SessionTTL and dropped at once when a session is revoked.
+// newChecker makes the session check of one socket: sessions that are unknown at a moment are looked up
+// together, each once; the order of each client is kept; verdicts are reused for SessionTTL and dropped at
+// once when a session is revoked.
 func (a *Agent) newChecker() (*checker, error) {
 	return observables.NewChecker(observables.CheckConfig[request, string, uint64, session.Verdict]{
 		Key:   func(r request) string { return r.digest },
 		Order: func(r request) uint64 { return r.client.key },
-		Lookup: func(ctx context.Context, digest string) (session.Verdict, error) {
-			if digest == "" {
-				return session.Verdict{}, nil
-			}
-			return a.verify(ctx, digest)
+		Known: func(digest string) (session.Verdict, bool) {
+			return session.Verdict{}, digest == "" // nothing to look up, and a Ping must not wait for Redis
 		},
+		LookupBatch: a.sessions.VerifyAll,
 		TTL: func(v session.Verdict, err error) time.Duration {
 			switch {
 			case err != nil || a.cfg.SessionTTL < 0:
@@ -165,7 +164,7 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 	m := r.m
 	m.From = message.Address{Type: message.User, ID: r.verdict.Session.User}
 	c.begin()
-	err := a.authorise(r)
+	err := a.permit(ctx, c, r)
 	if err == nil {
 		if a.messages.Subscribers() > 0 {
 			_ = a.messages.Publish(ctx, m) // fails only when ctx ends, and then the handler does too
@@ -176,6 +175,14 @@ func (a *Agent) handle(ctx context.Context, c *client, r request) {
 		a.answer(c, m, result, err)
 		c.settle(ctx)
 	})
+}
+
+// permit asks whether the user may do this, and whether he may do so already.
+func (a *Agent) permit(ctx context.Context, c *client, r request) error {
+	if err := a.authorise(r); err != nil {
+		return err
+	}
+	return a.limits.allow(ctx, c, r)
 }
 
 // authorise asks the hook of the program. Its panic costs the message; an error that is not meant for

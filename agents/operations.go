@@ -108,6 +108,10 @@ func (a *Agent) stillOpen(c *client) bool {
 
 func (a *Agent) login(ctx context.Context, c *client, r request) {
 	defer c.link.Release(1)
+	if err := a.limits.allow(ctx, c, r); err != nil {
+		a.answerError(c, r.m.ID, a.public(err))
+		return
+	}
 	_, again := c.identity()
 	c.bind(r.verdict)
 	if !a.settled(c, r) {
@@ -150,7 +154,7 @@ func (a *Agent) logout(_ context.Context, c *client, r request) {
 
 func (a *Agent) join(ctx context.Context, c *client, r request) {
 	defer c.link.Release(1)
-	if err := a.authorise(r); err != nil {
+	if err := a.permit(ctx, c, r); err != nil {
 		a.answerError(c, r.m.ID, a.public(err))
 		return
 	}
@@ -166,6 +170,10 @@ func (a *Agent) join(ctx context.Context, c *client, r request) {
 
 func (a *Agent) leaveRoom(ctx context.Context, c *client, r request) {
 	defer c.link.Release(1)
+	if err := a.limits.allow(ctx, c, r); err != nil {
+		a.answerError(c, r.m.ID, a.public(err))
+		return
+	}
 	if err := a.router.Leave(ctx, r.verdict.Session.User, r.m.To.ID); err != nil {
 		a.answerError(c, r.m.ID, a.public(err))
 		return
@@ -175,7 +183,7 @@ func (a *Agent) leaveRoom(ctx context.Context, c *client, r request) {
 
 func (a *Agent) who(ctx context.Context, c *client, r request) {
 	defer c.link.Release(1)
-	if err := a.authorise(r); err != nil {
+	if err := a.permit(ctx, c, r); err != nil {
 		a.answerError(c, r.m.ID, a.public(err))
 		return
 	}

@@ -8,30 +8,58 @@ import (
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/jobs"
+	"github.com/agentmesh/agentmesh/observables"
 	"github.com/agentmesh/agentmesh/router"
 )
 
-// Audience is whom a program's own message goes to.
+// Audience is whom a program's own message goes to, and what of the clients' messages concerns them.
 type Audience struct {
-	agent   *Agent
-	history router.History
-	to      message.Address
-	typ     string
+	agent    *Agent
+	history  router.History
+	to       message.Address
+	typ      string
+	concerns func(*message.Message) bool
 }
 
-// Room is everyone in a chat room. A game's room is the room of the game's name.
+// Room is everyone in a chat room; its Messages are the chat messages to it.
 func (a *Agent) Room(id string) Audience {
-	return Audience{a, router.History{Kind: router.Room, ID: id}, message.Address{Type: message.ChatRoom, ID: id}, message.ChatRoomMessage}
+	return Audience{
+		agent: a, history: router.History{Kind: router.Room, ID: id},
+		to: message.Address{Type: message.ChatRoom, ID: id}, typ: message.ChatRoomMessage,
+		concerns: func(m *message.Message) bool { return m.Type == message.ChatRoomMessage && m.To.ID == id },
+	}
 }
 
-// User is one user, on all his connections.
+// Game is everyone in the room of a game's name; its Messages are the actions in the game.
+func (a *Agent) Game(id string) Audience {
+	game := a.Room(id)
+	game.concerns = func(m *message.Message) bool { return m.Type == message.GameAction && m.Game == id }
+	return game
+}
+
+// User is one user, on all his connections; its Messages are what he sends, of any type.
 func (a *Agent) User(id string) Audience {
-	return Audience{a, router.History{Kind: router.Inbox, ID: id}, message.Address{Type: message.User, ID: id}, message.DirectMessage}
+	return Audience{
+		agent: a, history: router.History{Kind: router.Inbox, ID: id},
+		to: message.Address{Type: message.User, ID: id}, typ: message.DirectMessage,
+		concerns: func(m *message.Message) bool { return m.From.ID == id },
+	}
 }
 
-// Everyone is every user who is connected.
+// Everyone is every user who is connected; its Messages are those to everyone.
 func (a *Agent) Everyone() Audience {
-	return Audience{a, router.History{Kind: router.Global}, message.Address{}, message.GlobalMessage}
+	return Audience{
+		agent: a, history: router.History{Kind: router.Global}, typ: message.GlobalMessage,
+		concerns: func(m *message.Message) bool { return m.Type == message.GlobalMessage },
+	}
+}
+
+// Messages is what of Agent.Messages concerns the audience: what clients of this agent send, after the
+// session check and before it is known whether it is accepted. Subscriptions come and go at any time; one
+// that is slow misses the oldest messages. Each costs a comparison for every message of this agent's
+// clients, so for very many rooms subscribe once and use observables.GroupBy.
+func (s Audience) Messages() observables.Stream[*message.Message] {
+	return s.agent.Messages().Pipe(observables.Filter(s.concerns))
 }
 
 // Send appends m to the audience's history and delivers it to those who are connected, wherever they

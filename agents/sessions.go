@@ -113,14 +113,6 @@ func (a *Agent) sweep(ctx context.Context) error {
 	}
 }
 
-func (a *Agent) verify(ctx context.Context, digest string) (session.Verdict, error) {
-	verdicts, err := a.sessions.VerifyAll(ctx, []string{digest})
-	if err != nil {
-		return session.Verdict{}, err
-	}
-	return verdicts[0], nil
-}
-
 // authenticate checks a session that came with a WebSocket handshake.
 func (a *Agent) authenticate(ctx context.Context, token string) (any, error) {
 	v, err := a.sessions.Verify(ctx, token)

@@ -16,6 +16,7 @@ const (
 	closeSession   closeCode = 4401
 	closeIdle      closeCode = 4408
 	closeSlow      closeCode = 4413
+	closeRate      closeCode = 4429
 )
 
 // flushWithin is how long a connection that is being closed may take for what is queued.

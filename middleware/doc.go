@@ -11,6 +11,12 @@
 // The first of a chain is the outermost. Log stands before Recover, so that it sees a panic as the error
 // that Recover makes of it. All of them work on messages from clients and on jobs.
 //
+// # As an operator
+//
+// Lift makes a chain one operator of a stream, for what is seen beside the handlers:
+//
+//	agent.Messages().Pipe(middleware.Lift(ctx, limit.Middleware)).Subscribe(ctx, audit, refused, nil)
+//
 // # Work that goes on
 //
 // A handler may return a *message.Pending. The middleware here that needs the outcome (Log, Timeout) waits

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ func TestRateLimitConfig(t *testing.T) {
 	for field, c := range map[string]middleware.RateLimitConfig{
 		"PerSecond": {}, "PerSecond ": {PerSecond: -1}, "PerSecond  ": {PerSecond: math.NaN()}, "PerSecond   ": {PerSecond: math.Inf(1)},
 		"Burst": {PerSecond: 1, Burst: -1}, "Keys": {PerSecond: 1, Keys: -1},
+		"Strikes": {PerSecond: 1, Strikes: -1}, "Window": {PerSecond: 1, Window: -1},
 	} {
 		if _, err := middleware.NewRateLimit(c); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(field)) {
 			t.Errorf("%+v: got %v, want an error that names %s", c, err, field)
@@ -110,4 +112,56 @@ func BenchmarkRateLimit(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		limit.Take(keys[i%len(keys)])
 	}
+}
+
+func TestRateLimitKeys(t *testing.T) {
+	t.Parallel()
+	user, room := message.Address{Type: message.User, ID: "ann"}, message.Address{Type: message.ChatRoom, ID: "hall"}
+	inRoom := &message.Message{Type: message.ChatRoomMessage, From: user, To: room}
+	inGame := &message.Message{Type: message.GameAction, From: user, Game: "chess"}
+	for name, c := range map[string]struct {
+		key            func(*message.Message) (string, bool)
+		room, game     string
+		isRoom, isGame bool
+	}{
+		"user": {middleware.PerUser, "ann", "ann", true, true},
+		"room": {middleware.PerRoom, "ann\x00hall", "", true, false},
+		"game": {middleware.PerGame, "", "ann\x00chess", false, true},
+		"type": {middleware.PerType, "ann\x00ChatRoomMessage", "ann\x00GameAction", true, true},
+	} {
+		if key, limited := c.key(inRoom); limited != c.isRoom || limited && key != c.room {
+			t.Errorf("%s: a room message has key %q, limited %v", name, key, limited)
+		}
+		if key, limited := c.key(inGame); limited != c.isGame || limited && key != c.game {
+			t.Errorf("%s: an action has key %q, limited %v", name, key, limited)
+		}
+	}
+}
+
+// TestRateLimitExceeded: refusals are reported when they are many within the window, once for as many.
+func TestRateLimitExceeded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		h := newLimit(t, middleware.RateLimitConfig{
+			PerSecond: 1e-6, Burst: 1, Strikes: 3, Window: 2 * time.Second,
+			Exceeded: func(_ context.Context, key string, m *message.Message) { told = append(told, key+" "+m.ID) },
+		}).Middleware(handler(nil))
+		send := func(user string, ids ...string) {
+			for _, id := range ids {
+				_ = h.Handle(t.Context(), &message.Message{ID: id, From: message.Address{ID: user}})
+			}
+		}
+		send("ann", "free", "1", "2")
+		send("bob", "free", "1", "2")
+		time.Sleep(3 * time.Second)
+		send("ann", "3", "4") // the window is another
+		if len(told) > 0 {
+			t.Errorf("got %q too early", told)
+		}
+		send("ann", "5", "6", "7", "8")
+		if got := fmt.Sprint(told); got != "[ann 5 ann 8]" {
+			t.Errorf("got %s", got)
+		}
+	})
 }

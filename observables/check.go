@@ -22,6 +22,11 @@ type CheckConfig[T any, K, O comparable, V any] struct {
 	// up by one call; an error is that of all its keys. It must return when ctx ends and not keep keys.
 	LookupBatch func(ctx context.Context, keys []K) ([]V, error)
 
+	// Known gives the verdict for a key that needs no lookup, for example no session at all. An item with such
+	// a key waits for nothing but the items of its order before it, also while lookups hang. It must be quick;
+	// nil means that every key is looked up.
+	Known func(K) (V, bool)
+
 	// TTL is how long a verdict may be used for items that arrive after it; nil or 0 means not at all: only
 	// the items that waited for it share it. It is asked once for each lookup, also a failed one.
 	TTL func(V, error) time.Duration
@@ -34,6 +39,9 @@ type CheckConfig[T any, K, O comparable, V any] struct {
 }
 
 func (c *CheckConfig[T, K, O, V]) setDefaults() {
+	if c.Known == nil {
+		c.Known = func(K) (v V, known bool) { return v, false }
+	}
 	if c.TTL == nil {
 		c.TTL = func(V, error) time.Duration { return 0 }
 	}

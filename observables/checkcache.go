@@ -77,7 +77,7 @@ func (c *checking[T, K, O, V]) release(key *checkKey[T, K, O, V], now time.Time)
 func (c *checking[T, K, O, V]) invalidate(id K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if key := c.keys[id]; key != nil {
+	if key := c.keys[id]; key != nil && !key.known {
 		c.drop(key)
 	}
 }
@@ -86,7 +86,9 @@ func (c *checking[T, K, O, V]) invalidateAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, key := range c.keys {
-		c.drop(key)
+		if !key.known {
+			c.drop(key)
+		}
 	}
 }
 

@@ -146,3 +146,43 @@ func TestCheckKeyOrOrderThatPanicsCostsItsItem(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckKnowsVerdicts: an item that needs no lookup waits for none, except behind its own order.
+func TestCheckKnowsVerdicts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		c := newChecker(t, checkConfig{
+			Known: func(key string) (int, bool) { return -1, key == "" },
+			LookupBatch: func(_ context.Context, keys []string) ([]int, error) {
+				if slices.Contains(keys, "") {
+					t.Error("looked up what was known")
+				}
+				<-free
+				return make([]int, len(keys)), errors.New("down")
+			},
+		})
+		s := observables.NewSubject[msg](observables.Config{})
+		var out outcome
+		sub := c.Op()(s.Stream()).Subscribe(t.Context(), out.add, nil, nil)
+		_ = s.PublishBatch(t.Context(), []msg{{client: 1, session: "a"}, {client: 1}, {client: 2}})
+		synctest.Wait()
+		if len(out.all) != 1 || out.all[0].Item.client != 2 {
+			t.Errorf("got %v before the lookup, want only what does not wait", out.all)
+		}
+		c.Invalidate("")
+		c.InvalidateAll()
+		close(free)
+		synctest.Wait()
+		if len(out.all) != 3 || out.all[1].Err == nil || out.all[2].Item.session != "" {
+			t.Fatalf("got %v", out.all)
+		}
+		for _, i := range []int{0, 2} {
+			if v := out.all[i]; v.Verdict != -1 || v.Err != nil {
+				t.Errorf("got %v, %v for what was known", v.Verdict, v.Err)
+			}
+		}
+		s.OnCompleted()
+		<-sub.Done()
+	})
+}

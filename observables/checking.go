@@ -61,6 +61,7 @@ type checkKey[T any, K, O comparable, V any] struct {
 	waiting   int       // items of this key, first in their order or not
 	scheduled bool      // a lookup is in flight or will be
 	stale     bool      // the lookup in flight must not be used
+	known     bool      // needs no lookup
 	waiters   []*checkOrder[T, K, O, V]
 	nextReady *checkKey[T, K, O, V]
 
@@ -69,7 +70,7 @@ type checkKey[T any, K, O comparable, V any] struct {
 }
 
 func (k *checkKey[T, K, O, V]) usable(seq uint64, now time.Time) bool {
-	return seq <= k.upTo || now.Before(k.expires)
+	return k.known || seq <= k.upTo || now.Before(k.expires)
 }
 
 type checkOrder[T any, K, O comparable, V any] struct {
@@ -117,7 +118,14 @@ func (c *checking[T, K, O, V]) passes(v T, id K, order O) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key, waits := c.keys[id], c.orders[order] != nil
-	if key == nil || waits || !c.now.Before(key.expires) {
+	if waits {
+		return false
+	}
+	if verdict, known := c.cfg.Known(id); known {
+		c.passed = append(c.passed, Checked[T, V]{Item: v, Verdict: verdict})
+		return true
+	}
+	if key == nil || !c.now.Before(key.expires) {
 		return false
 	}
 	c.passed = append(c.passed, Checked[T, V]{v, key.verdict, key.err})
@@ -154,6 +162,7 @@ func (c *checking[T, K, O, V]) enqueue(ctx context.Context, v T, id K, order O) 
 	key := c.keys[id]
 	if key == nil {
 		key = &checkKey[T, K, O, V]{id: id}
+		key.verdict, key.known = c.cfg.Known(id)
 		c.keys[id] = key
 	}
 	key.waiting++
@@ -169,7 +178,7 @@ func (c *checking[T, K, O, V]) enqueue(ctx context.Context, v T, id K, order O) 
 		return
 	}
 	o.last.next, o.last = it, it
-	if !now.Before(key.expires) {
+	if !key.known && !now.Before(key.expires) {
 		c.schedule(ctx, key)
 	}
 }

@@ -64,6 +64,8 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 	f.DurationVar(&cfg.HistoryFor, "history-for", 24*time.Hour, "how long they are kept")
 	f.DurationVar(&cfg.SessionTTL, "session-ttl", 5*time.Second, "how long a verdict about a session is reused; negative for not at all")
 	f.DurationVar(&cfg.DrainWithin, "drain-within", 5*time.Second, "for finishing what is in hand at the end")
+	f.Float64Var(&cfg.Rate, "rate", 0, "messages that one user may send to this agent per second; 0 for any number")
+	f.IntVar(&cfg.Burst, "burst", 0, "messages of one user at once, see --rate; 0 for one second's worth")
 	f.Float64Var(&cfg.GlobalRate, "global-rate", 1, "messages to everyone that one user may send per second; negative for any number")
 	f.IntVar(&cfg.GlobalBurst, "global-burst", 5, "how many of them at once")
 	f.StringVar(&logFormat, "log", "text", "text or json")
