@@ -28,6 +28,8 @@ var (
 	ErrReplaced = errors.New("zeromq: replaced by a newer connection")
 	// ErrSilent: the peer did not answer heartbeats.
 	ErrSilent = errors.New("zeromq: peer is silent")
+	// ErrUnauthorized: an authenticator refused; the one refused is told "400", as ZAP (RFC 27) has it.
+	ErrUnauthorized = errors.New("zeromq: not authorized")
 	// ErrBusy: too many connections, handshakes or connects per second.
 	ErrBusy = errors.New("zeromq: too many connections")
 )
