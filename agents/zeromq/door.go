@@ -62,10 +62,13 @@ func (d *door) enter(conn net.Conn) bool {
 
 func (d *door) leave() { d.conns.Add(-1) }
 
-// remoteAddr names the other end; a unix socket's has no name.
+// remoteAddr names the other end; those of ipc and inproc have no name.
 func remoteAddr(conn net.Conn) string {
-	if conn.RemoteAddr().Network() == "unix" {
+	switch conn.RemoteAddr().Network() {
+	case "unix":
 		return "ipc"
+	case inprocNetwork:
+		return inprocNetwork
 	}
 	return conn.RemoteAddr().String()
 }

@@ -65,7 +65,7 @@ func (r *Router) Listen() error {
 		e, err := parseEndpoint(s)
 		if err == nil {
 			var l net.Listener
-			if l, err = e.listen(); err == nil {
+			if l, err = e.listen(net.ListenConfig{}); err == nil {
 				r.listeners = append(r.listeners, l)
 				r.addrs = append(r.addrs, endpoint{e.network, l.Addr().String()}.String())
 				continue
