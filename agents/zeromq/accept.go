@@ -1,58 +1,20 @@
 package zeromq
 
 import (
-	"container/list"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
 )
 
-// accept hands every connection to a goroutine of its own, so no stranger delays the next one.
-func (r *Router) accept(ctx context.Context, l net.Listener, tasks *sync.WaitGroup) {
-	defer l.Close()
-	pause := time.Duration(0)
-	for {
-		conn, err := l.Accept()
-		if err == nil {
-			pause = 0
-			tasks.Go(func() { r.serve(ctx, conn) })
-			continue
-		}
-		if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
-			return
-		}
-		if pause == 0 { // out of descriptors, most likely: say so once, not once for each try
-			r.cfg.Logger.Error("zeromq: cannot accept, trying again", "addr", l.Addr().String(), "err", err)
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		if !sleep(ctx, pause) {
-			return
-		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
 // serve is the life of one connection.
 func (r *Router) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
-	defer r.conns.Add(-1)
+	defer r.door.leave()
 	addr := remoteAddr(conn)
-	if r.conns.Add(1) > int64(r.cfg.MaxConns) || !r.throttle.allow(conn.RemoteAddr(), time.Now()) {
+	if !r.door.enter(conn) {
 		r.refuse(ctx, addr, ErrBusy)
 		return
 	}
@@ -69,7 +31,7 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 	r.stats.accepted.Add(1)
 	p.up.Store(true)
 	_ = r.events.Publish(life, Event{Kind: PeerUp, Peer: p, Addr: addr}) // fails only if closed while waiting
-	p.out.attach(conn)
+	p.out.attach(p.conn)
 	p.serve(life, in)
 	r.bury(life, p)
 }
@@ -91,24 +53,28 @@ func (r *Router) refuse(ctx context.Context, addr string, reason error) {
 
 // welcome performs the handshake, bounded in time and number. On success the peer is registered.
 func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.Conn, addr string) (*Peer, *decoder, error) {
-	place := r.waiting.enter(conn)
-	defer r.waiting.leave(place)
+	place := r.door.waiting.enter(conn)
+	defer r.door.waiting.leave(place)
 	if err := conn.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
-	p := r.newPeer(stop, conn, addr)
+	secured, err := r.cfg.Security.wrap(ctx, conn)
+	if err != nil {
+		return nil, nil, fmt.Errorf("zeromq: %w", err)
+	}
+	p := r.newPeer(stop, secured.Conn, addr)
 	in := &decoder{
-		conn: conn, limits: r.cfg.limits(), peer: p, buf: make([]byte, minReadBuffer),
+		conn: secured.Conn, limits: r.cfg.limits(), peer: p, buf: make([]byte, minReadBuffer),
 		onRead: p.onRead, onCommand: (&commands{out: &p.out}).handle,
 	}
 	registered := false
-	g := &gate{Conn: conn, in: in, own: zmq4.Router, admit: func(peer ready) error {
-		p.id, p.minor = peer.routingID, peer.minor
+	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: addr, admit: func(peer ready) error {
+		p.id, p.minor, p.mechanism, p.userID = peer.routingID, peer.minor, peer.mechanism, peer.userID
 		err := r.register(ctx, p)
 		registered = err == nil
 		return err
 	}}
-	_, err := g.open(r.cfg.Name)
+	_, err = h.perform(ctx, secured, in)
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})
 	}
@@ -132,52 +98,4 @@ func (r *Router) newPeer(stop context.CancelFunc, conn net.Conn, addr string) *P
 		buffers: &r.buffers, failed: p.Close, wrote: func(n int) { r.stats.out.Add(uint64(n)) },
 	}
 	return p
-}
-
-// remoteAddr names the other end; a unix socket's has no name.
-func remoteAddr(conn net.Conn) string {
-	if conn.RemoteAddr().Network() == "unix" {
-		return "ipc"
-	}
-	return conn.RemoteAddr().String()
-}
-
-// waitingRoom holds the connections whose handshake is under way. When it is full the one that has waited
-// longest is closed: honest peers take milliseconds, so silent ones crowd out each other.
-type waitingRoom struct {
-	max int
-
-	mu     sync.Mutex
-	conns  list.List
-	closed bool
-}
-
-func (w *waitingRoom) enter(conn net.Conn) *list.Element {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		conn.Close()
-	}
-	if w.conns.Len() >= w.max {
-		oldest := w.conns.Front()
-		w.conns.Remove(oldest)
-		oldest.Value.(net.Conn).Close()
-	}
-	return w.conns.PushBack(conn)
-}
-
-func (w *waitingRoom) leave(place *list.Element) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.conns.Remove(place) // does nothing for one that was pushed out
-}
-
-// closeAll closes those inside and those who come later.
-func (w *waitingRoom) closeAll() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.closed = true
-	for e := w.conns.Front(); e != nil; e = e.Next() {
-		e.Value.(net.Conn).Close()
-	}
 }

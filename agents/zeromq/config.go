@@ -39,6 +39,8 @@ type RouterConfig struct {
 
 	Linger time.Duration // at the end of Run queues are flushed for so long at most; 0 means 1 s
 
+	Security Security // the zero value: NULL, and everybody may connect
+
 	Logger *slog.Logger // nil means slog.Default()
 }
 
@@ -81,6 +83,9 @@ func (c *RouterConfig) Validate() error {
 	}
 	if len(c.Name) > maxRoutingID {
 		return fmt.Errorf("zeromq: Name: longer than %d bytes", maxRoutingID)
+	}
+	if err := c.Security.validate(); err != nil {
+		return err
 	}
 	return notNegative(
 		field{"MaxMessage", c.MaxMessage}, field{"MaxFrame", c.MaxFrame}, field{"MaxParts", int64(c.MaxParts)},

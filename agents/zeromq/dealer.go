@@ -165,8 +165,8 @@ func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
 		limits:    limits{frame: d.cfg.MaxFrame, message: d.cfg.MaxMessage, parts: d.cfg.MaxParts},
 		onCommand: (&commands{out: &d.out}).handle,
 	}
-	peer, err := d.shakeHands(ctx, conn, in)
-	if err != nil {
+	var peer ready
+	if c.conn, peer, err = d.shakeHands(ctx, conn, in); err != nil {
 		return false, fmt.Errorf("zeromq: handshake: %w", err)
 	}
 	d.out.onFailure(c.fail)
@@ -174,20 +174,25 @@ func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
 	return true, c.run(ctx, in, peer.minor >= 1)
 }
 
-func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (ready, error) {
+func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (net.Conn, ready, error) {
 	if err := conn.SetDeadline(time.Now().Add(d.cfg.HandshakeTimeout)); err != nil {
-		return ready{}, err
+		return nil, ready{}, err
 	}
 	interrupt := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	g := &gate{Conn: conn, in: in, own: zmq4.Dealer}
-	peer, err := g.open(d.cfg.RoutingID)
+	h := handshake{own: zmq4.Dealer, routingID: d.cfg.RoutingID, security: &d.cfg.Security}
+	var peer ready
+	secured, err := d.cfg.Security.wrap(ctx, conn)
+	if err == nil {
+		in.conn = secured.Conn
+		peer, err = h.perform(ctx, secured, in)
+	}
 	if !interrupt() {
-		return ready{}, context.Cause(ctx)
+		return nil, ready{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return ready{}, err
+		return nil, ready{}, err
 	}
-	return peer, conn.SetDeadline(time.Time{})
+	return secured.Conn, peer, conn.SetDeadline(time.Time{})
 }
 
 // dealing is one connection of a Dealer.

@@ -31,6 +31,8 @@ type DealerConfig struct {
 
 	Linger time.Duration // at the end of Run the queue is flushed for so long at most; 0 means 1 s
 
+	Security Security // the zero value: NULL
+
 	Logger *slog.Logger // nil means slog.Default()
 }
 
@@ -64,6 +66,9 @@ func (c *DealerConfig) Validate() error {
 	}
 	if c.ReconnectMax < c.ReconnectMin {
 		return fmt.Errorf("zeromq: ReconnectMax: less than ReconnectMin")
+	}
+	if err := c.Security.validate(); err != nil {
+		return err
 	}
 	return notNegative(
 		field{"QueueMessages", int64(c.QueueMessages)}, field{"QueueBytes", c.QueueBytes}, field{"Inbox", int64(c.Inbox)},

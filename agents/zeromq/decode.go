@@ -18,6 +18,7 @@ const (
 type limits struct {
 	frame, message int64
 	parts          int
+	command        int // bytes of a command; 0 means maxCommand
 }
 
 // decoder turns the bytes of one connection into messages. It is used by one goroutine.
@@ -167,11 +168,12 @@ func (d *decoder) endFrame(body []byte) {
 
 // command handles a command frame. One may stand between the frames of a message: libzmq heartbeats do.
 func (d *decoder) command(h frameHeader, n int) (done bool, err error) {
-	if h.flags&flagMore != 0 || h.size > maxCommand {
+	if h.flags&flagMore != 0 || h.size > uint64(max(d.limits.command, maxCommand)) {
 		return false, fmt.Errorf("%w: command with flags %#x of %d bytes", ErrProtocol, h.flags, h.size)
 	}
 	size := int(h.size)
 	if d.w-d.r < n+size {
+		d.reserve(n + size)
 		return false, nil
 	}
 	name, data, ok := parseCommand(d.buf[d.r+n : d.r+n+size])
@@ -180,6 +182,15 @@ func (d *decoder) command(h frameHeader, n int) (done bool, err error) {
 	}
 	d.r += n + size
 	return true, d.onCommand(name, data)
+}
+
+// reserve makes the buffer large enough for a command of n bytes.
+func (d *decoder) reserve(n int) {
+	if n > len(d.buf) {
+		grown := make([]byte, n)
+		d.w, d.r = copy(grown, d.buf[d.r:d.w]), 0
+		d.buf = grown
+	}
 }
 
 // keep copies a body out of the read buffer.

@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +16,11 @@ import (
 type endpoint struct{ network, address string }
 
 func (e endpoint) String() string {
-	if e.network == "unix" {
+	switch e.network {
+	case "unix":
 		return "ipc://" + e.address
+	case inprocNetwork:
+		return "inproc://" + e.address
 	}
 	return "tcp://" + e.address
 }
@@ -47,8 +51,9 @@ func parseEndpoint(s string) (endpoint, error) {
 }
 
 // listen binds. A socket file that nobody answers on was left by a process that was killed; it is removed.
-func (e endpoint) listen() (net.Listener, error) {
-	l, err := net.Listen(e.network, e.address)
+func (e endpoint) listen(cfg net.ListenConfig) (net.Listener, error) {
+	ctx := context.Background() // binding waits for nothing, and neither Listen has a context
+	l, err := cfg.Listen(ctx, e.network, e.address)
 	if err == nil || e.network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
 		return l, err
 	}
@@ -63,7 +68,7 @@ func (e endpoint) listen() (net.Listener, error) {
 	if err := os.Remove(e.address); err != nil {
 		return nil, err
 	}
-	return net.Listen(e.network, e.address)
+	return cfg.Listen(ctx, e.network, e.address)
 }
 
 func isSocket(path string) bool {

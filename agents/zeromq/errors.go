@@ -2,8 +2,14 @@ package zeromq
 
 import "errors"
 
-// What a caller of Send may branch on.
+// What a caller of Send or Recv may branch on.
 var (
+	// ErrTimeout: SendTimeout or RecvTimeout has passed.
+	ErrTimeout = errors.New("zeromq: timed out")
+	// ErrState: a REQ sends and receives in turn, a REP receives and sends.
+	ErrState = errors.New("zeromq: not the socket's turn to do that")
+	// ErrUnsupported: the type of the socket does not do that.
+	ErrUnsupported = errors.New("zeromq: not supported by this type of socket")
 	// ErrUnroutable: no peer with this routing id is connected.
 	ErrUnroutable = errors.New("zeromq: no such peer")
 	// ErrFull: the peer's outbound queue is full; the peer has been closed.
@@ -28,6 +34,8 @@ var (
 	ErrReplaced = errors.New("zeromq: replaced by a newer connection")
 	// ErrSilent: the peer did not answer heartbeats.
 	ErrSilent = errors.New("zeromq: peer is silent")
+	// ErrUnauthorized: an authenticator refused; the one refused is told "400", as ZAP (RFC 27) has it.
+	ErrUnauthorized = errors.New("zeromq: not authorized")
 	// ErrBusy: too many connections, handshakes or connects per second.
 	ErrBusy = errors.New("zeromq: too many connections")
 )

@@ -45,7 +45,7 @@ func AppendMessage(dst []byte, frames ...[]byte) []byte {
 // Handshake runs the gate of a ROUTER over what a peer sends.
 func Handshake(data []byte, chunk int) (routingID string, err error) {
 	d := &decoder{conn: &chunked{data, chunk}, buf: make([]byte, minReadBuffer), onRead: func() {}}
-	g := &gate{Conn: sink{}, in: d, own: zmq4.Router, admit: func(ready) error { return nil }}
+	g := &gate{Conn: sink{}, in: d, own: zmq4.Router, security: &Security{}, admit: func(ready) error { return nil }}
 	r, err := g.open("agent")
 	return r.routingID, err
 }

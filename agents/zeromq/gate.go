@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"errors"
 	"fmt"
 	"net"
 
@@ -19,6 +20,9 @@ type gate struct {
 	own   zmq4.SocketType
 	admit func(ready) error // may refuse the peer; nil admits everybody
 
+	security     *Security
+	authenticate func(AuthRequest) (userID string, err error) // nil: everybody
+
 	peer    ready
 	greeted bool
 	replay  []byte // checked bytes that zmq4 has not read yet
@@ -32,6 +36,10 @@ func (g *gate) open(routingID string) (ready, error) {
 	_, err := zmq4.Open(g, null.Security(), g.own, zmq4.SocketIdentity(routingID), g.admit != nil, nil)
 	if err == nil {
 		err = g.flush()
+	}
+	if errors.Is(err, ErrUnauthorized) {
+		// The refused end learns it if it can; what matters is that the connection is closed.
+		_, _ = g.Conn.Write(appendCommand(nil, zmq4.CmdError, []byte(refusal)))
 	}
 	return g.peer, err
 }
@@ -69,6 +77,7 @@ func (g *gate) Read(p []byte) (int, error) {
 func (g *gate) readGreeting() error {
 	if len(g.out) == greetingSize {
 		g.out[11] = 1
+		copy(g.out[12:32], g.security.mechanism()) // zmq4 wrote NULL, which is the shortest
 	}
 	if err := g.flush(); err != nil {
 		return err
@@ -83,7 +92,7 @@ func (g *gate) readGreeting() error {
 	if b, err = g.in.peek(greetingSize); err != nil {
 		return fmt.Errorf("%w: greeting: %w", ErrHandshake, err)
 	}
-	if g.peer.minor, err = parseGreeting(b); err != nil {
+	if g.peer.minor, err = parseGreeting(b, g.security.mechanism()); err != nil {
 		return err
 	}
 	g.in.r += greetingSize
@@ -92,20 +101,20 @@ func (g *gate) readGreeting() error {
 }
 
 func (g *gate) readReady() error {
-	if g.admit == nil {
-		if err := g.flush(); err != nil {
+	metadata, err := g.readMetadata()
+	if err != nil {
+		return err
+	}
+	peer, err := parseReady(metadata, g.own)
+	if err != nil {
+		return err
+	}
+	peer.minor, peer.mechanism, peer.userID = g.peer.minor, g.peer.mechanism, g.peer.userID
+	if g.authenticate != nil && !g.security.PlainServer {
+		if peer.userID, err = g.authenticate(AuthRequest{Mechanism: peer.mechanism, RoutingID: peer.routingID}); err != nil {
 			return err
 		}
 	}
-	body, err := g.readCommand()
-	if err != nil {
-		return err
-	}
-	peer, err := parseReady(body, g.own)
-	if err != nil {
-		return err
-	}
-	peer.minor = g.peer.minor
 	g.peer = peer
 	if g.admit != nil {
 		if err := g.admit(peer); err != nil {
@@ -116,23 +125,91 @@ func (g *gate) readReady() error {
 	return g.flush()
 }
 
-// readCommand reads the frame after the greeting, of a bounded size.
-func (g *gate) readCommand() ([]byte, error) {
+// readMetadata plays our part of the mechanism up to the peer's metadata.
+func (g *gate) readMetadata() ([]byte, error) {
+	switch {
+	case g.security.PlainServer:
+		return g.servePlain()
+	case g.security.PlainUsername != "":
+		return g.askPlain()
+	case g.admit == nil:
+		if err := g.flush(); err != nil {
+			return nil, err
+		}
+	}
+	return g.readCommand(zmq4.CmdReady)
+}
+
+// servePlain checks HELLO, says WELCOME and returns the metadata of INITIATE (RFC 24).
+func (g *gate) servePlain() ([]byte, error) {
+	data, err := g.readCommand(zmq4.CmdHello)
+	if err != nil {
+		return nil, err
+	}
+	username, data, ok := parseShortString(data)
+	password, data, ok2 := parseShortString(data)
+	if !ok || !ok2 || len(data) > 0 {
+		return nil, fmt.Errorf("%w: malformed HELLO", ErrHandshake)
+	}
+	g.peer.userID, err = g.authenticate(AuthRequest{Mechanism: mechanismPlain, Username: username, Password: password})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := g.Conn.Write(appendCommand(nil, zmq4.CmdWelcome, nil)); err != nil {
+		return nil, err
+	}
+	return g.readCommand(zmq4.CmdInitiate)
+}
+
+// askPlain says HELLO and sends our metadata, which zmq4 has put into READY, as INITIATE.
+func (g *gate) askPlain() ([]byte, error) {
+	own := g.out
+	h, n := parseHeader(own)
+	metadata, err := expectCommand(own[n:n+int(h.size)], zmq4.CmdReady)
+	if err != nil {
+		return nil, err
+	}
+	hello := appendShortString(appendShortString(nil, g.security.PlainUsername), g.security.PlainPassword)
+	if _, err := g.Conn.Write(appendCommand(nil, zmq4.CmdHello, hello)); err != nil {
+		return nil, err
+	}
+	if _, err := g.readCommand(zmq4.CmdWelcome); err != nil {
+		return nil, err
+	}
+	g.out = appendCommand(nil, zmq4.CmdInitiate, metadata)
+	if err := g.flush(); err != nil {
+		return nil, err
+	}
+	return g.readCommand(zmq4.CmdReady)
+}
+
+func appendShortString(dst []byte, s string) []byte { return append(append(dst, byte(len(s))), s...) }
+
+func parseShortString(b []byte) (s string, rest []byte, ok bool) {
+	if len(b) == 0 || len(b) < 1+int(b[0]) {
+		return "", nil, false
+	}
+	n := 1 + int(b[0])
+	return string(b[1:n]), b[n:], true
+}
+
+// readCommand reads the next frame of the handshake, of a bounded size, and returns its data.
+func (g *gate) readCommand(name string) ([]byte, error) {
 	b, err := g.in.peek(2)
 	if err == nil && b[0]&flagLong != 0 {
 		b, err = g.in.peek(9)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: READY: %w", ErrHandshake, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrHandshake, name, err)
 	}
 	h, n := parseHeader(b)
 	if h.flags&^flagLong != flagCommand || h.size > maxReady {
-		return nil, fmt.Errorf("%w: frame with flags %#x of %d bytes instead of READY", ErrHandshake, h.flags, h.size)
+		return nil, fmt.Errorf("%w: frame with flags %#x of %d bytes instead of %s", ErrHandshake, h.flags, h.size, name)
 	}
 	g.in.r += n
 	body := make([]byte, h.size)
 	if err := g.in.read(body); err != nil {
-		return nil, fmt.Errorf("%w: READY: %w", ErrHandshake, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrHandshake, name, err)
 	}
-	return body, nil
+	return expectCommand(body, name)
 }

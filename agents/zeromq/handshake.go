@@ -13,23 +13,28 @@ const (
 	maxReady      = 16 << 10
 	maxRoutingID  = 255
 	mechanismNull = "NULL"
+
+	mechanismPlain = "PLAIN"
+	refusal        = "\x03400" // the body of the ERROR command that libzmq takes for a final no
 )
 
 // ready is what a peer says of itself in the READY command.
 type ready struct {
 	socketType zmq4.SocketType
 	routingID  string
+	mechanism  string
+	userID     string
 	minor      byte // of the ZMTP version that the greeting announced; from 3.1 on peers answer PING
 }
 
 // parseGreeting reads the 64 bytes that open a ZMTP connection and returns the minor version.
-func parseGreeting(b []byte) (minor byte, err error) {
+func parseGreeting(b []byte, want string) (minor byte, err error) {
 	if err := checkSignature(b); err != nil {
 		return 0, err
 	}
 	mechanism := strings.TrimRight(string(b[12:32]), "\x00")
-	if mechanism != mechanismNull {
-		return 0, fmt.Errorf("%w: mechanism %.20q, not NULL", ErrHandshake, mechanism)
+	if mechanism != want {
+		return 0, fmt.Errorf("%w: mechanism %.20q, not %s", ErrHandshake, mechanism, want)
 	}
 	if b[10] > 3 {
 		return 0xff, nil // a later major version falls back to ours
@@ -56,17 +61,24 @@ func cleanGreeting() []byte {
 	return b
 }
 
-// parseReady reads the body of the command that follows the greeting. own is our socket type.
-func parseReady(body []byte, own zmq4.SocketType) (ready, error) {
+// expectCommand returns the data of a handshake command, which must be the one called name.
+func expectCommand(body []byte, want string) ([]byte, error) {
 	name, data, ok := parseCommand(body)
 	switch {
 	case !ok:
-		return ready{}, fmt.Errorf("%w: malformed command", ErrHandshake)
+		return nil, fmt.Errorf("%w: malformed command", ErrHandshake)
+	case name == want:
+		return data, nil
+	case name == zmq4.CmdError && string(data) == refusal:
+		return nil, fmt.Errorf("%w: %w: refused by the peer", ErrHandshake, ErrUnauthorized)
 	case name == zmq4.CmdError:
-		return ready{}, fmt.Errorf("%w: refused by the peer: %.80q", ErrHandshake, data)
-	case name != zmq4.CmdReady:
-		return ready{}, fmt.Errorf("%w: %.20q instead of READY", ErrHandshake, name)
+		return nil, fmt.Errorf("%w: refused by the peer: %.80q", ErrHandshake, data)
 	}
+	return nil, fmt.Errorf("%w: %.20q instead of %s", ErrHandshake, name, want)
+}
+
+// parseReady reads the metadata of READY or INITIATE. own is our socket type.
+func parseReady(data []byte, own zmq4.SocketType) (ready, error) {
 	var r ready
 	seen := map[string]bool{}
 	for len(data) > 0 {

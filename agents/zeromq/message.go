@@ -15,7 +15,8 @@ type EventKind uint8
 const (
 	PeerUp EventKind = iota + 1
 	PeerDown
-	Refused // before it became a peer
+	Refused     // before it became a peer; of a Socket that dialled also: the other end refused, or its handshake failed
+	Unreachable // a Socket dialled in vain; it tries again
 )
 
 func (k EventKind) String() string {
@@ -26,6 +27,8 @@ func (k EventKind) String() string {
 		return "PeerDown"
 	case Refused:
 		return "Refused"
+	case Unreachable:
+		return "Unreachable"
 	}
 	return "EventKind(?)"
 }

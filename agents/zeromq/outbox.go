@@ -19,7 +19,7 @@ const (
 // while there is something to write, and hands all that has gathered to the kernel in few calls.
 type outbox struct {
 	maxCount, maxBytes int
-	timeout            time.Duration // of one write that makes no progress
+	timeout            time.Duration // of one write that makes no progress; 0 means for ever
 	buffers            *sync.Pool    // of *[]byte, bufferCap each
 	failed             func(error)   // called by the writer, which ends; must not wait for it
 	wrote              func(n int)   // called by the writer after n messages; may be nil
@@ -57,7 +57,10 @@ func (o *outbox) backlogBytes() int {
 }
 
 // push queues a message. A message larger than the whole limit is taken by an empty queue.
-func (o *outbox) push(frames [][]byte) error {
+func (o *outbox) push(frames [][]byte) error { return o.pushUpTo(frames, o.maxCount) }
+
+// pushUpTo is push with a limit of its own on the number of messages.
+func (o *outbox) pushUpTo(frames [][]byte, maxCount int) error {
 	if len(frames) == 0 {
 		return ErrNoFrames
 	}
@@ -67,7 +70,7 @@ func (o *outbox) push(frames [][]byte) error {
 	if o.closed || o.draining {
 		return ErrClosed
 	}
-	if n := len(o.queue) - o.head; n >= o.maxCount || (n > 0 && o.bytes+size > o.maxBytes) {
+	if n := len(o.queue) - o.head; n >= maxCount || (n > 0 && o.bytes+size > o.maxBytes) {
 		return ErrFull
 	}
 	o.queue = append(o.queue, queued{frames, size})
@@ -81,6 +84,15 @@ func (o *outbox) hasRoom() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.queue)-o.head < o.maxCount && o.bytes < o.maxBytes
+}
+
+// reset discards what is queued; there must be no connection.
+func (o *outbox) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.queue)
+	o.queue, o.head, o.bytes = o.queue[:0], 0, 0
+	o.stopLocked()
 }
 
 // onFailure replaces failed; there must be no connection.
@@ -287,7 +299,7 @@ func (w *writer) flush() {
 }
 
 func (w *writer) send(b net.Buffers) {
-	if w.err == nil {
+	if w.err == nil && w.timeout > 0 {
 		w.err = w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
 	}
 	if w.err == nil {

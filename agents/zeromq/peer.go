@@ -15,10 +15,13 @@ type Peer struct {
 	id     string
 	addr   string
 	minor  byte
-	conn   net.Conn
-	out    outbox
-	value  atomic.Pointer[any]
-	done   chan struct{}
+
+	mechanism, userID string
+
+	conn  net.Conn
+	out   outbox
+	value atomic.Pointer[any]
+	done  chan struct{}
 
 	up         atomic.Bool   // the handshake is complete
 	reading    atomic.Bool   // false while the window or a subscriber holds the reader back
@@ -47,6 +50,12 @@ func (p *Peer) BacklogBytes() int { return p.out.backlogBytes() }
 
 // RemoteAddr is the network address of the peer's end.
 func (p *Peer) RemoteAddr() string { return p.addr }
+
+// Mechanism is what the connection was secured with: NULL, PLAIN or the name that Security.Wrap gave.
+func (p *Peer) Mechanism() string { return p.mechanism }
+
+// UserID is who the authenticator says the peer is; empty without one.
+func (p *Peer) UserID() string { return p.userID }
 
 // Key is unique to this connection and never reused; the routing id may come back on another.
 func (p *Peer) Key() uint64 { return p.key }

@@ -18,13 +18,11 @@ type Router struct {
 	cfg      RouterConfig
 	messages *observables.Subject[Message]
 	events   *observables.Subject[Event]
-	throttle throttle
+	door     door
 	buffers  sync.Pool
 	keys     atomic.Uint64
-	conns    atomic.Int64
 	stats    counters
 	started  atomic.Bool
-	waiting  waitingRoom
 
 	mu        sync.RWMutex
 	listeners []net.Listener
@@ -43,9 +41,11 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 		cfg:      cfg,
 		messages: observables.NewSubject[Message](observables.Config{Buffer: cfg.Buffer, Overflow: observables.Block}),
 		events:   observables.NewSubject[Event](observables.Config{Buffer: cfg.Buffer, Overflow: observables.Block}),
-		throttle: throttle{rate: float64(cfg.ConnectsPerSecond)},
-		waiting:  waitingRoom{max: cfg.MaxHandshakes},
-		peers:    map[string]*Peer{},
+		door: door{
+			max: cfg.MaxConns, logger: cfg.Logger,
+			throttle: throttle{rate: float64(cfg.ConnectsPerSecond)}, waiting: waitingRoom{max: cfg.MaxHandshakes},
+		},
+		peers: map[string]*Peer{},
 	}
 	r.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
 	return r, nil
@@ -65,7 +65,7 @@ func (r *Router) Listen() error {
 		e, err := parseEndpoint(s)
 		if err == nil {
 			var l net.Listener
-			if l, err = e.listen(); err == nil {
+			if l, err = e.listen(net.ListenConfig{}); err == nil {
 				r.listeners = append(r.listeners, l)
 				r.addrs = append(r.addrs, endpoint{e.network, l.Addr().String()}.String())
 				continue
@@ -104,14 +104,16 @@ func (r *Router) Run(ctx context.Context) error {
 	listeners := r.listeners
 	r.mu.RUnlock()
 	for _, l := range listeners {
-		tasks.Go(func() { r.accept(ctx, l, &tasks) })
+		tasks.Go(func() {
+			r.door.accept(ctx, l, func(conn net.Conn) { tasks.Go(func() { r.serve(ctx, conn) }) })
+		})
 	}
 	if r.cfg.HeartbeatInterval > 0 {
 		tasks.Go(func() { r.beat(ctx) })
 	}
 	<-ctx.Done()
 	r.StopAccepting()
-	r.waiting.closeAll()
+	r.door.waiting.closeAll()
 	for _, p := range r.snapshot() {
 		p.CloseAfterFlush(r.cfg.Linger)
 	}

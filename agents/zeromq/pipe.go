@@ -1,0 +1,157 @@
+package zeromq
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pipe is a Socket's end towards one peer. One that was accepted lives as long as its connection; one that
+// was dialled lives until Disconnect or Close, keeps its queue while there is no connection, and its place
+// among the others.
+type pipe struct {
+	sock     *Socket
+	endpoint string
+	dialed   bool
+	out      outbox
+	in       *lane
+	link     atomic.Pointer[link] // nil: not connected
+
+	id     string              // routing id; guarded by the pattern
+	topics map[string]struct{} // what it has subscribed to; guarded by the pattern
+	mark   uint64              // of the last message matched; guarded by the pattern
+}
+
+func (s *Socket) newPipe(endpoint string, dialed bool) *pipe {
+	p := &pipe{sock: s, endpoint: endpoint, dialed: dialed, in: newLane()}
+	p.out = outbox{
+		maxCount: s.opts.SendHWM, maxBytes: int(s.opts.SendBytes), buffers: &s.buffers,
+		failed: func(err error) { p.end(err) }, wrote: func(int) { s.room.ring() },
+	}
+	return p
+}
+
+// end closes the connection there is.
+func (p *pipe) end(reason error) {
+	if l := p.link.Load(); l != nil {
+		l.end(reason, false)
+	}
+}
+
+// link is one connection of a pipe, past its handshake.
+type link struct {
+	pipe   *pipe
+	conn   net.Conn
+	in     *decoder
+	origin *Origin
+	pulse  pulse
+	items  []item // of one batch, used again
+
+	once   sync.Once
+	gone   chan struct{} // closed by end
+	polite bool          // all is written: hang up instead of just closing
+	reason error
+}
+
+// newLink prepares for a handshake over conn.
+func (s *Socket) newLink(p *pipe, secured Secured) *link {
+	l := &link{pipe: p, conn: secured.Conn, gone: make(chan struct{})}
+	c := &commands{out: &p.out, ttl: l.pulse.expect}
+	l.in = &decoder{
+		conn: secured.Conn, limits: s.opts.limits(), buf: make([]byte, minReadBuffer),
+		onRead: l.pulse.hear, onCommand: c.handle,
+	}
+	if s.kind.publishes() {
+		c.other = l.subscription
+	}
+	return l
+}
+
+// subscription turns the commands of ZMTP 3.1 into the messages of 3.0, at their place among the others.
+func (l *link) subscription(name string, data []byte) (bool, error) {
+	var first byte
+	switch name {
+	case "SUBSCRIBE":
+		first = 1
+	case "CANCEL":
+	default:
+		return false, nil
+	}
+	l.in.batch = append(l.in.batch, Message{Frames: [][]byte{append([]byte{first}, data...)}})
+	return true, nil
+}
+
+// run serves the connection until it ends. All it starts has ended when it returns.
+func (l *link) run(beats bool) {
+	p, s := l.pipe, l.pipe.sock
+	p.link.Store(l)
+	if s.ending.Load() { // Close may have looked before there was a link
+		l.end(ErrClosed, false)
+	}
+	l.pulse.ask = func() { p.out.command("PING", pingBody(s.opts.HeartbeatTTL)) }
+	l.pulse.silent = func() { l.end(ErrSilent, false) }
+	if beats {
+		l.pulse.interval, l.pulse.timeout = s.opts.HeartbeatInterval, s.opts.HeartbeatTimeout
+	}
+	end := MonitorEvent{Kind: Refused, Endpoint: p.endpoint, Origin: l.origin}
+	err := s.pattern.connected(l)
+	if err == nil {
+		end.Kind = PeerDown
+		s.report(MonitorEvent{Kind: PeerUp, Endpoint: p.endpoint, Origin: l.origin})
+		l.pulse.start()
+		p.out.attach(l.conn)
+		s.room.ring() // Immediate
+		err = l.read()
+	}
+	l.end(err, false)
+	l.pulse.stop()
+	if l.polite {
+		hangUp(l.conn)
+	}
+	l.conn.Close()
+	p.link.Store(nil)
+	p.out.detach()
+	s.pattern.disconnected(p)
+	end.Reason = l.reason
+	s.report(end)
+}
+
+func (l *link) read() error {
+	for {
+		l.pulse.reading.Store(true)
+		batch, err := l.in.next()
+		l.pulse.reading.Store(false)
+		if err != nil {
+			return err
+		}
+		if cap(l.items) > maxIdleQueue {
+			l.items = nil
+		}
+		l.items = l.items[:0]
+		for i := range batch {
+			if batch[i].TooLarge {
+				return ErrLimit
+			}
+			l.items = append(l.items, item{batch[i].Frames, l.pipe, l.origin})
+		}
+		err = l.pipe.sock.pattern.arrived(l, l.items)
+		clear(l.items)
+		if err != nil {
+			return err
+		}
+		l.pulse.hear() // the wait was ours
+	}
+}
+
+// end ends the connection, politely if all has been written. It does not wait.
+func (l *link) end(reason error, polite bool) {
+	l.once.Do(func() {
+		l.reason, l.polite = reason, polite
+		close(l.gone)
+		if polite && l.conn.SetReadDeadline(time.Unix(1, 0)) == nil {
+			return
+		}
+		l.conn.Close()
+	})
+}

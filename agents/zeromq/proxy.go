@@ -1,0 +1,42 @@
+package zeromq
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Proxy passes messages between two sockets, both ways, until ctx ends or one of them is closed: an XSUB and
+// an XPUB make a broker of publications, a ROUTER and a DEALER one of requests, a PULL and a PUSH a queue.
+// A socket that only sends, or only receives, is no error. It closes neither and returns nil when ctx ended.
+func Proxy(ctx context.Context, a, b *Socket) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var errA, errB error
+	var ways sync.WaitGroup
+	ways.Go(func() { errA = pass(ctx, stop, a, b) })
+	ways.Go(func() { errB = pass(ctx, stop, b, a) })
+	ways.Wait()
+	return errors.Join(errA, errB)
+}
+
+func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error {
+	for {
+		m, err := from.RecvFrames(ctx)
+		if err == nil {
+			err = to.SendFrames(ctx, m.Frames...)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrUnsupported):
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrUnroutable), errors.Is(err, ErrFull), errors.Is(err, ErrNoFrames):
+			// of a ROUTER with RouterMandatory: costs that message
+		default:
+			stop()
+			return err
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package zeromq
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+)
+
+// routing is ROUTER: the first frame of what is sent names the peer, the first of what is received is added
+// and names it too. A peer without a routing id gets a random printable one.
+type routing struct {
+	passive
+
+	mu    sync.RWMutex
+	table map[string]*pipe
+}
+
+func (r *routing) join(p *pipe) error {
+	if p.dialed { // its name comes with the connection
+		return nil
+	}
+	return r.claim(p, p.id)
+}
+
+func (r *routing) connected(l *link) error {
+	p := l.pipe
+	if !p.dialed {
+		l.origin.RoutingID = p.id
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		if r.table[p.id] != p { // taken over before there was a connection to end
+			return ErrReplaced
+		}
+		return nil
+	}
+	err := r.claim(p, l.origin.RoutingID)
+	l.origin.RoutingID = p.id
+	return err
+}
+
+func (r *routing) claim(p *pipe, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id == "" {
+		id = p.id // of an earlier connection
+	}
+	if id == "" {
+		id = rand.Text()
+	}
+	if holder := r.table[id]; holder != nil && holder != p {
+		if !r.s.opts.RouterHandover {
+			return fmt.Errorf("%w: by a live peer", ErrRoutingID)
+		}
+		holder.end(ErrReplaced)
+	}
+	r.forgetLocked(p)
+	p.id = id
+	r.table[id] = p
+	return nil
+}
+
+func (r *routing) forgetLocked(p *pipe) {
+	if r.table[p.id] == p {
+		delete(r.table, p.id)
+	}
+}
+
+func (r *routing) leave(p *pipe) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.forgetLocked(p)
+}
+
+func (r *routing) send(_ context.Context, frames [][]byte) error {
+	if len(frames) < 2 {
+		return ErrNoFrames
+	}
+	r.mu.RLock()
+	p := r.table[string(frames[0])]
+	r.mu.RUnlock()
+	err := ErrUnroutable
+	if p != nil {
+		err = p.out.push(frames[1:])
+	}
+	if err == ErrClosed {
+		err = ErrUnroutable
+	}
+	if err == nil || r.s.opts.RouterMandatory {
+		return err
+	}
+	r.s.dropped.Add(1)
+	return nil
+}
+
+func (r *routing) arrived(l *link, items []item) error {
+	id := []byte(l.origin.RoutingID)
+	for i := range items {
+		frames := make([][]byte, 0, 1+len(items[i].frames))
+		items[i].frames = append(append(frames, id), items[i].frames...)
+	}
+	return r.passive.arrived(l, items)
+}
