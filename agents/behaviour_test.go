@@ -271,3 +271,34 @@ func TestBusyDrain(t *testing.T) {
 		t.Errorf("the drain logged errors: %s", log)
 	}
 }
+
+// TestBindTimeout: a connection that shows no session is cut off, also when it talks; one that did is not.
+func TestBindTimeout(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	cfg.BindTimeout = 400 * time.Millisecond
+	r := run(t, cfg, nil)
+	ann := r.login(t, "ann")
+	for name, say := range map[string]string{"silent": "", "talking": `{"type":"Ping"}`} {
+		c := r.connect(t, name, "")
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for open := true; open; {
+			select {
+			case <-c.Done():
+				open = false
+			case <-tick.C:
+				if say != "" {
+					_ = c.Send(context.Background(), []byte(say))
+				}
+			case <-time.After(patience):
+				t.Fatalf("%s: the connection lives on", name)
+			}
+		}
+		if c.CloseCode() != 4408 {
+			t.Errorf("%s: closed with %d", name, c.CloseCode())
+		}
+	}
+	ann.direct("1", "ann", "still here")
+	ann.saying("still here")
+}

@@ -35,6 +35,7 @@ type sub struct {
 	holding  bool
 	held     []held
 	overflow bool   // more came than fits; the history has it
+	missed   bool   // a replay found entries gone; of whoever has the connection's turn
 	life     uint64 // the last message that went to the connection, or that it does not need
 	cursor   int64
 }

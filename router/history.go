@@ -95,6 +95,9 @@ type Standing struct {
 	Gap    bool   // messages after the client's position are lost to him
 }
 
+// claims reports whether the client says that it has seen what comes before: then it must be told of a hole.
+func (r Resume) claims() bool { return r.Since.Known && (r.Since.Seq > 0 || r.Epoch != "") }
+
 // plan decides after which seq a replay begins. floor is the seq at which a user joined a room: nothing up
 // to it is for him.
 func plan(s Standing, resume Resume, floor int64, kind Kind) (from int64, gap bool) {

@@ -187,6 +187,12 @@ func (r *Router) attachAgain(ctx context.Context, all []*attachment) (err error)
 
 // replayAll replays one history; when it begins a new life meanwhile, that one is replayed too.
 func (r *Router) replayAll(ctx context.Context, a *attachment) (err error) {
+	a.sub.missed = false
+	defer func() {
+		if a.sub.missed && a.resume.claims() {
+			a.standing.Gap = true
+		}
+	}()
 	for range 3 {
 		if err = r.replay(ctx, a.sub, a.from, a.standing); !errors.Is(err, errLife) {
 			break
@@ -199,7 +205,8 @@ func (r *Router) replayAll(ctx context.Context, a *attachment) (err error) {
 	return err
 }
 
-// replay sends what the history holds after from and up to where it stood.
+// replay sends what the history holds after from and up to where it stood. A history that is written to is
+// also trimmed: what went after it stood there is noted as missed.
 func (r *Router) replay(ctx context.Context, s *sub, from int64, to Standing) error {
 	for from < to.Seq {
 		p, err := r.page(ctx, s.f.h, from+1, seqText(to.Seq))
@@ -220,12 +227,14 @@ func (r *Router) replay(ctx context.Context, s *sub, from int64, to Standing) er
 				r.Detach(s.c.conn)
 				return ErrDetached
 			}
+			s.missed = s.missed || e.seq != from+1
 			from = e.seq
 		}
 		if len(p.entries) < pageSize {
-			return nil
+			break
 		}
 	}
+	s.missed = s.missed || from < to.Seq
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/websocket"
+	"github.com/agentmesh/agentmesh/internal/testredis"
 )
 
 // stop stops a Python client's process and returns its id.
@@ -157,68 +158,77 @@ func TestBrokerStops(t *testing.T) {
 	made.hidden("the log", m.a.logs.tail(1<<30)+m.b.logs.tail(1<<30))
 }
 
-// TestSeam: a client that comes and goes while it is written to sees every message once and in order.
+// TestSeam: a client that comes and goes while it is written to sees every message once and in order. Where
+// the history is shorter than what it missed, it is told, also when that is cut while it is read.
 func TestSeam(t *testing.T) {
 	t.Parallel()
-	m := newMesh(t)
-	made := newMint(t, m.redis.URL)
-	ann := newDealer(t, m.a, "ann", made.session("ann"))
-	ann.logIn(nil)
-	const n = 2000
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	sending.Go(func() {
-		for i := range n {
-			ann.direct(fmt.Sprint(i), "bob", fmt.Sprint("number ", i))
-			if i%20 == 0 { // not faster than they are stored
-				for l := range ann.lines {
-					if strings.Contains(l, fmt.Sprintf(`"ref":"%d"`, i)) {
-						break
+	for name, keep := range map[string]string{"kept": "3000", "trimmed": "60"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := testredis.Start(t)
+			on := []*agent{serve(t, "a", redis.URL, "--history", keep), serve(t, "b", redis.URL, "--history", keep)}
+			made := newMint(t, redis.URL)
+			ann := newDealer(t, on[0], "ann", made.session("ann"))
+			ann.logIn(nil)
+			const n = 2000
+			token := made.session("bob")
+			first := newDealer(t, on[0], "bob", token)
+			epoch := first.logIn(envelope{"since": 0}).str("epoch")
+			first.close()
+			var sending sync.WaitGroup
+			defer sending.Wait()
+			sending.Go(func() {
+				for i := range n {
+					ann.direct(fmt.Sprint(i), "bob", fmt.Sprint("number ", i))
+					for i%20 == 0 && !strings.Contains(<-ann.lines, fmt.Sprintf(`"ref":"%d"`, i)) {
+						continue // not faster than they are stored
 					}
 				}
-			}
-		}
-	})
-	token := made.session("bob")
-	last, epoch, visits := int64(0), "", 0
-	for last < n {
-		for _, kind := range []string{"go", "websocket"} {
-			visits++
-			bob := kinds[kind](t, []*agent{m.a, m.b}[visits/2%2], "bob", token)
-			bob.send(envelope{"type": "Login", "id": "login", "since": last, "epoch": epoch})
-			if epoch == "" {
-				bob.close()
-				bob = kinds[kind](t, m.a, "bob", token)
-				epoch = bob.logIn(envelope{"since": 0}).str("epoch")
-				last = 0
-				bob.close()
-				continue
-			}
-			stay := last + 37
-			bob.next("messages", func(e envelope) bool {
-				switch e.str("type") {
-				case "Ack":
-					if e["gap"] != false {
-						t.Errorf("got %v", e)
-					}
-				case "DirectMessage":
-					if e.num("seq") != last+1 || e.str("message") != fmt.Sprint("number ", last) || e.str("epoch") != epoch {
-						t.Fatalf("after %d came %v", last, e)
-					}
-					last++
-				}
-				return last >= min(stay, n)
 			})
-			if visits%3 == 0 {
-				bob.send(envelope{"type": "Logout"})
+			last, gaps, visits := int64(0), 0, 0
+			for ; last < n; visits++ {
+				bob := []func(testing.TB, *agent, string, string) *talker{newDealer, newBrowser}[visits%2](t, on[visits/2%2], "bob", token)
+				bob.send(envelope{"type": "Login", "id": "login", "since": last, "epoch": epoch})
+				acked, jumped, stay := false, false, min(last+37, n)
+				bob.next("messages and the Ack", func(e envelope) bool {
+					seq := e.num("seq")
+					switch e.str("type") {
+					case "Ack":
+						if e["gap"] == true {
+							gaps++
+							jumped = jumped || last < seq // all of it was gone before it was read
+							last = seq
+						}
+						if e["gap"] != jumped {
+							t.Errorf("visit %d: the Ack is %v; a message was missing: %t", visits, e, jumped)
+						}
+						acked = true
+					case "DirectMessage":
+						if seq > last+1 && !acked { // in the replay
+							jumped = true
+						} else if seq != last+1 {
+							t.Fatalf("visit %d: after %d came %v", visits, last, e)
+						}
+						if e.str("message") != fmt.Sprint("number ", seq-1) || e.str("epoch") != epoch {
+							t.Fatalf("got %v", e)
+						}
+						last = seq
+					default:
+						t.Fatalf("got %v", e)
+					}
+					return acked && last >= stay
+				})
+				if visits%3 == 0 {
+					bob.send(envelope{"type": "Logout"})
+				}
+				bob.close()
 			}
-			bob.close()
-			if last >= n {
-				break
+			t.Logf("%d visits, %d of them after a gap", visits, gaps)
+			if (gaps > 0) != (name == "trimmed") {
+				t.Errorf("%d gaps", gaps)
 			}
-		}
+		})
 	}
-	t.Logf("%d visits", visits)
 }
 
 // TestHistoryTrimmed: what a history no longer holds is never a silent hole.
