@@ -10,7 +10,7 @@ BENCHTIME  ?= 1s
 export PATH := $(PATH):/usr/local/go/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint bench bench-jobs fuzz chaos chaos-jobs demo clean
+.PHONY: help run test check fmt lint bench bench-rx bench-jobs fuzz chaos chaos-jobs demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: ## Run the linters; the first run builds them, which takes a minute or two
 
 bench: ## Run the benchmarks (BENCHTIME=1s)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+bench-rx: ## Compare the observables with other libraries for streams (RxPY: apt-get install python3-rx)
+	@cd internal/bench/peers && $(GO) run .
 
 bench-jobs: ## Compare jobs with asynq, NATS JetStream and redis-benchmark, side by side (5 minutes)
 	@cd internal/bench/peers && $(GO) run ./jobs
