@@ -49,7 +49,7 @@ func workerProcess(url string) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
-		waitFor(2 * time.Millisecond) // be at work when the test kills
+		<-time.After(2 * time.Millisecond) // be at work when the test kills
 		if err := c.RPush(ctx, "log", m.Text).Err(); err != nil {
 			return err
 		}
@@ -123,8 +123,6 @@ func spawn(t testing.TB, url string, line func(string), env ...string) *process 
 }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
-
-func (p *process) signal(s os.Signal) { _ = p.cmd.Process.Signal(s) }
 
 // TestKilledWorkersLoseNothing: what a killed process had taken is done by the others after its lease, and
 // the jobs of one key stay in order.

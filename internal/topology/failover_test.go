@@ -154,14 +154,6 @@ func (p *place) load(pause time.Duration) *loads {
 	return l
 }
 
-func (l *loads) confirmed() (n int) {
-	for _, y := range l.tallies {
-		c, _, _ := y.sum()
-		n += c
-	}
-	return n
-}
-
 // more waits until each kind of load goes on.
 func (l *loads) more(n int) {
 	l.p.Helper()
