@@ -43,7 +43,7 @@ func workerProcess(url string) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
-		time.Sleep(2 * time.Millisecond) // be at work when the test kills
+		<-time.After(2 * time.Millisecond) // be at work when the test kills
 		if err := c.RPush(ctx, "log", m.Text).Err(); err != nil {
 			return err
 		}
