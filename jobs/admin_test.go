@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -195,6 +196,40 @@ func TestTidy(t *testing.T) {
 		}
 		if n, err := b.Tidy(ctx); err != nil || n.Mailboxes != 0 || n.Aside != 0 {
 			t.Errorf("again: %+v, %v", n, err)
+		}
+	})
+}
+
+func TestMove(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		b := start(t, quick(client(t, url)))
+		ctx := context10(t)
+		const n = 600
+		for i := range n {
+			if _, err := b.DoEnqueue(ctx, "from", jobs.Job{Key: name(i % 7), Priority: i % 7 % 4, Message: text(name(i))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if moved, err := b.Move(ctx, "from", "to"); moved != n || err != nil {
+			t.Errorf("moved %d, %v", moved, err)
+		}
+		var got record
+		agent(t, url, jobs.WorkerConfig{Queues: map[string]jobs.QueueConfig{"to": {Handler: &got}}})
+		eventually(t, "all", func() bool { return len(got.all()) >= n })
+		last := make(map[string]string)
+		for _, s := range got.all() {
+			i, _ := strconv.Atoi(s)
+			if key := name(i % 7); s < last[key] {
+				t.Errorf("%s came after %s", s, last[key])
+			} else {
+				last[key] = s
+			}
+		}
+		if moved, err := b.Move(ctx, "from", "to"); moved != 0 || err != nil {
+			t.Errorf("again: %d, %v", moved, err)
+		}
+		if _, err := b.Move(ctx, "to", "to"); err == nil {
+			t.Error("moved to itself")
 		}
 	})
 }

@@ -203,7 +203,9 @@ func (l *lane) flush(batch []*item) {
 		if err == nil {
 			b.cfg.Metrics.Time("flush", l.queue, time.Since(start))
 			l.tell(batch, answer)
-			b.note(b.wire, l.queue)
+			if _, known := b.noted.Load(l.queue); !known {
+				b.running.Go(func() { b.note(b.wire, l.queue) }) // the next batch does not wait for it
+			}
 			return
 		}
 		if refusedByServer(err) {

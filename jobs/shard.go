@@ -45,9 +45,14 @@ type shard struct {
 func newShard(q *queue, tag string) *shard {
 	return &shard{
 		q: q, b: q.w.b, tag: tag, held: make(map[string]*task), active: make(map[string]*task), urgent: true,
-		streams: []string{tag + ":s3", tag + ":s2", tag + ":s1", tag + ":s0"}, settings: settings{revision: -1},
+		streams: streamsOf(tag), settings: settings{revision: -1},
 		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
+}
+
+// streamsOf names the streams of the four priorities, the most urgent first.
+func streamsOf(tag string) []string {
+	return []string{tag + ":s3", tag + ":s2", tag + ":s1", tag + ":s0"}
 }
 
 func poke(c chan struct{}) {
@@ -58,9 +63,11 @@ func poke(c chan struct{}) {
 }
 
 // createGroup starts at 0 and not at the end: done jobs are deleted, so all that is in the stream is work.
-func (s *shard) createGroup(ctx context.Context) error {
-	for _, stream := range s.streams {
-		err := s.b.redis.XGroupCreateMkStream(ctx, stream, "g", "0").Err()
+func (s *shard) createGroup(ctx context.Context) error { return createGroups(ctx, s.b, s.tag) }
+
+func createGroups(ctx context.Context, b *Broker, tag string) error {
+	for _, stream := range streamsOf(tag) {
+		err := b.redis.XGroupCreateMkStream(ctx, stream, "g", "0").Err()
 		if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
 			return err
 		}

@@ -84,7 +84,7 @@ func (b *Broker) stats(ctx context.Context, queue string) (QueueStats, error) {
 // note makes a queue known to Queues, once.
 func (b *Broker) note(ctx context.Context, queue string) {
 	if _, known := b.noted.LoadOrStore(queue, true); known || queue == "" {
-		return
+		return // "": an inbox or the broadcasts
 	}
 	if err := b.redis.SAdd(ctx, b.keys.queues(), queue).Err(); err != nil {
 		b.noted.Delete(queue) // the next batch tries again
