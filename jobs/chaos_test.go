@@ -340,26 +340,44 @@ func TestChaosPoison(t *testing.T) {
 		id := name(i)
 		b.Enqueue("work", jobs.Job{Key: fmt.Sprint(i % 50), Message: text(id)}, y.done(id))
 	}
-	deadLetters := func() int64 { return c.XLen(context.Background(), "{m:q:work:0}:dead").Val() }
+	// what became dead letters, by text
+	dead := func() map[string]int {
+		texts := make(map[string]int)
+		for _, l := range c.XRange(context.Background(), "{m:q:work:0}:dead", "-", "+").Val() {
+			e, _ := l.Values["e"].(string)
+			j, err := jobs.ParseEnvelope([]byte(e))
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts[j.Message.Text]++
+		}
+		return texts
+	}
+	left := func() (missing int) {
+		letters := dead()
+		y.got.mu.Lock()
+		defer y.got.mu.Unlock()
+		for i := range n {
+			if letters[name(i)] == 0 && y.got.count[name(i)] == 0 {
+				missing++
+			}
+		}
+		return missing + poison - letters["poison"]
+	}
 	begin, spawned := time.Now(), 0
-	for (y.got.distinct()+int(deadLetters()) < n+poison) && time.Since(begin) < 3*time.Minute {
+	for left() > 0 && time.Since(begin) < 3*time.Minute {
 		p := spawn(t, url, y.got.add)
 		spawned++
-		for p.cmd.Process.Signal(syscall.Signal(0)) == nil && y.got.distinct()+int(deadLetters()) < n+poison && time.Since(begin) < 3*time.Minute {
-			waitFor(10 * time.Millisecond)
+		for p.cmd.Process.Signal(syscall.Signal(0)) == nil && left() > 0 && time.Since(begin) < 3*time.Minute {
+			waitFor(50 * time.Millisecond)
 		}
 	}
-	innocent := 0
-	for _, l := range c.XRange(context.Background(), "{m:q:work:0}:dead", "-", "+").Val() {
-		if e, _ := l.Values["e"].(string); !strings.Contains(e, "poison") {
-			innocent++
-		}
-	}
-	t.Logf("%d workers died over %d poisonous jobs in %v: %d dead letters, %d of them innocent, %d of %d neighbours done",
-		spawned, poison, time.Since(begin).Round(time.Second), deadLetters(), innocent, y.got.distinct(), n)
-	y.end("poison", innocent)
-	if deadLetters() != int64(poison+innocent) {
-		t.Errorf("%d dead letters", deadLetters())
+	y.waiting.Wait()
+	letters := dead()
+	t.Logf("%d workers in %v: %d poisonous dead letters of %d, %d innocent ones; %d of %d neighbours done, %d jobs lost",
+		spawned, time.Since(begin).Round(time.Second), letters["poison"], poison, len(letters)-1, y.got.distinct(), n, left())
+	if left() > 0 || letters["poison"] != poison || len(y.refused) > 0 {
+		t.Errorf("%d lost, %d poisonous dead letters, errors %v", left(), letters["poison"], y.refused)
 	}
 }
 
