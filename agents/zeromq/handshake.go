@@ -63,6 +63,9 @@ func cleanGreeting() []byte {
 
 // expectCommand returns the data of a handshake command, which must be the one called name.
 func expectCommand(body []byte, want string) ([]byte, error) {
+	if string(body) == "^RROR"+refusal { // "\x5ERROR" in the C of libzmq 4.3's PLAIN
+		return nil, fmt.Errorf("%w: %w: refused by the peer", ErrHandshake, ErrUnauthorized)
+	}
 	name, data, ok := parseCommand(body)
 	switch {
 	case !ok:

@@ -1,0 +1,304 @@
+package zeromq_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq"
+)
+
+// The process that binds dies and comes back; ours, which dialled, goes on as if nothing had happened.
+func TestDialledPeerIsKilledAndRestarted(t *testing.T) {
+	t.Parallel()
+	for _, p := range pairings {
+		if p.a == zmq4.Pub || p.a == zmq4.XPub {
+			continue // below
+		}
+		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
+			t.Parallel()
+			url := "ipc://" + filepath.Join(t.TempDir(), "s")
+			a := ourEnd{dialled(t, p.a, zeromq.Options{RoutingID: "steady"}, url)}
+			for round := range 3 {
+				b := newPyEnd(t, p.b, "bind", url)
+				peers(t, a.Socket, 1)
+				p.talk(t, a, b, [][]byte{[]byte(fmt.Sprint(round)), []byte("x")})
+				b.kill()
+				peers(t, a.Socket, 0)
+			}
+		})
+	}
+}
+
+// Subscriptions are there again after a publisher's death, and a restarted subscriber brings its own.
+func TestPublisherAndSubscriberAreKilledAndRestarted(t *testing.T) {
+	t.Parallel()
+	url := "ipc://" + filepath.Join(t.TempDir(), "s")
+	sub := dialled(t, zmq4.Sub, zeromq.Options{}, url)
+	sub.Subscribe("topic")
+	for round := range 3 {
+		pub := newPyEnd(t, zmq4.XPub, "bind", url)
+		same(t, pub.recv(t), [][]byte{[]byte("\x01topic")})
+		pub.send(t, [][]byte{[]byte("topical"), []byte(fmt.Sprint(round))})
+		want(t, sub, "topical", fmt.Sprint(round))
+		pub.kill()
+	}
+	xpub, at := bound(t, zmq4.XPub, zeromq.Options{})
+	for range 3 {
+		py := newPyEnd(t, zmq4.Sub, "connect", at)
+		py.subscribe(t, "a")
+		want(t, xpub, "\x01a")
+		put(t, xpub, "ab")
+		same(t, py.recv(t), [][]byte{[]byte("ab")})
+		py.kill()
+		want(t, xpub, "\x00a")
+	}
+}
+
+// Ours binds, goes and comes back on the same port; libzmq's peers find it again.
+func TestOursIsRestarted(t *testing.T) {
+	t.Parallel()
+	url := "ipc://" + filepath.Join(t.TempDir(), "s")
+	dealer := newPyEnd(t, zmq4.Dealer, "connect", url, "ROUTING_ID=hex:00ff01")
+	req := newPyEnd(t, zmq4.Req, "connect", url)
+	for range 3 {
+		router := newSocket(t, zmq4.Router, zeromq.Options{})
+		if err := router.Listen(url); err != nil {
+			t.Fatal(err)
+		}
+		dealer.send(t, [][]byte{[]byte("hi")})
+		want(t, router, "\x00\xff\x01", "hi")
+		req.send(t, [][]byte{[]byte("question")})
+		m, err := router.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := router.Send(m); err != nil {
+			t.Fatal(err)
+		}
+		same(t, req.recv(t), [][]byte{[]byte("question")})
+		router.Close()
+	}
+}
+
+func TestHeartbeatsOfLibzmq(t *testing.T) {
+	t.Parallel()
+	options := []string{"HEARTBEAT_IVL=300", "HEARTBEAT_TIMEOUT=900", "HEARTBEAT_TTL=2000"}
+	for _, p := range pairings {
+		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
+			t.Parallel()
+			s, url := bound(t, p.a, zeromq.Options{HeartbeatInterval: 300 * time.Millisecond, HeartbeatTimeout: 5 * time.Second, HeartbeatTTL: 10 * time.Second})
+			a, b := ourEnd{s}, newPyEnd(t, p.b, "connect", url, options...)
+			p.meet(t, a, b)
+			p.talk(t, a, b, [][]byte{[]byte("before")})
+			<-time.After(2500 * time.Millisecond) // eight beats with nothing else said
+			p.talk(t, a, b, [][]byte{[]byte("after")})
+			b.do(t, "lost")
+			if got := b.line(t); got != "0 0" {
+				t.Errorf("connections lost, refused: %s", got)
+			}
+		})
+	}
+}
+
+// A peer that is stopped is missed after the time to live it announced, or when it does not answer.
+func TestSilentPeersAreMissed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		opts    zeromq.Options
+		options []string
+	}{
+		"its own TTL":    {options: []string{"HEARTBEAT_IVL=200", "HEARTBEAT_TTL=600", "HEARTBEAT_TIMEOUT=60000"}},
+		"our heartbeats": {opts: zeromq.Options{HeartbeatInterval: 100 * time.Millisecond, HeartbeatTimeout: 500 * time.Millisecond}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, url := bound(t, zmq4.Router, c.opts)
+			down := monitor(t, s, zeromq.PeerDown)
+			py := newPyEnd(t, zmq4.Dealer, "connect", url, c.options...)
+			py.send(t, [][]byte{[]byte("x")})
+			if _, err := s.Recv(); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Second) // a PING has told the TTL
+			py.cmd.Process.Signal(syscall.SIGSTOP)
+			select {
+			case e := <-down:
+				if !errors.Is(e.Reason, zeromq.ErrSilent) {
+					t.Errorf("lost because of %v", e.Reason)
+				}
+			case <-time.After(patience):
+				t.Error("never missed")
+			}
+		})
+	}
+}
+
+// monitor collects events of one kind.
+func monitor(t testing.TB, s *zeromq.Socket, kind zeromq.EventKind) <-chan zeromq.MonitorEvent {
+	t.Helper()
+	events := make(chan zeromq.MonitorEvent, 1000)
+	sub := s.Monitor().Subscribe(context.Background(), func(e zeromq.MonitorEvent) {
+		if e.Kind == kind {
+			select {
+			case events <- e:
+			default:
+			}
+		}
+	}, nil, nil)
+	t.Cleanup(func() {
+		sub.Dispose()
+		<-sub.Done()
+	})
+	return events
+}
+
+// A stopped DEALER, SUB or REQ never delays another.
+func TestStoppedPeersDelayNobody(t *testing.T) {
+	t.Parallel()
+	body := bytes.Repeat([]byte("x"), 10_000)
+	t.Run("SUB", func(t *testing.T) {
+		t.Parallel()
+		pub, url := bound(t, zmq4.XPub, zeromq.Options{SendHWM: 100})
+		stuck := newPyEnd(t, zmq4.Sub, "connect", url)
+		stuck.subscribe(t, "")
+		want(t, pub, "\x01")
+		live := dialled(t, zmq4.Sub, zeromq.Options{}, url)
+		live.Subscribe("x")
+		want(t, pub, "\x01x")
+		stuck.cmd.Process.Signal(syscall.SIGSTOP)
+		for range 5000 {
+			put(t, pub, "x", string(body))
+			want(t, live, "x", string(body))
+		}
+		if pub.Dropped() == 0 {
+			t.Error("the stopped SUB has missed nothing")
+		}
+		if pub.Peers() != 2 {
+			t.Error("the stopped SUB was disconnected")
+		}
+	})
+	t.Run("DEALER", func(t *testing.T) {
+		t.Parallel()
+		router, url := bound(t, zmq4.Router, zeromq.Options{SendHWM: 100, RouterMandatory: true})
+		stuck := newPyEnd(t, zmq4.Dealer, "connect", url, "ROUTING_ID=hex:ff")
+		stuck.send(t, [][]byte{[]byte("x")})
+		want(t, router, "\xff", "x")
+		live := dialled(t, zmq4.Dealer, zeromq.Options{RoutingID: "live"}, url)
+		stuck.cmd.Process.Signal(syscall.SIGSTOP)
+		full := 0
+		for range 3000 {
+			err := router.Send(zmq4.NewMsgFrom([]byte("\xff"), body))
+			if errors.Is(err, zeromq.ErrFull) {
+				full++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			put(t, live, "ping")
+			want(t, router, "live", "ping")
+			put(t, router, "live", "pong")
+			want(t, live, "pong")
+		}
+		if full == 0 {
+			t.Error("the stopped DEALER's queue was never full")
+		}
+	})
+	t.Run("REQ", func(t *testing.T) {
+		t.Parallel()
+		rep, url := bound(t, zmq4.Rep, zeromq.Options{})
+		stuck := newPyEnd(t, zmq4.Req, "connect", url)
+		stuck.send(t, [][]byte{[]byte("and then silence")})
+		want(t, rep, "and then silence")
+		stuck.cmd.Process.Signal(syscall.SIGSTOP)
+		put(t, rep, string(bytes.Repeat(body, 1000))) // more than the kernel's buffers
+		live := dialled(t, zmq4.Req, zeromq.Options{}, url)
+		for range 200 {
+			put(t, live, "q")
+			want(t, rep, "q")
+			put(t, rep, "a")
+			want(t, live, "a")
+		}
+	})
+	t.Run("PULL", func(t *testing.T) {
+		t.Parallel()
+		push, url := bound(t, zmq4.Push, zeromq.Options{SendHWM: 10})
+		stuck := newPyEnd(t, zmq4.Pull, "connect", url, "RCVHWM=10")
+		peers(t, push, 1)
+		stuck.cmd.Process.Signal(syscall.SIGSTOP)
+		live := dialled(t, zmq4.Pull, zeromq.Options{}, url)
+		peers(t, push, 2)
+		got := 0
+		for i := range 5000 {
+			put(t, push, fmt.Sprint(i), string(body))
+			ctx, cancel := context.WithTimeout(context.Background(), time.Microsecond)
+			if _, err := live.RecvFrames(ctx); err == nil {
+				got++
+			}
+			cancel()
+		}
+		if got == 0 {
+			t.Error("nothing got through")
+		}
+	})
+}
+
+// A receiver that does not receive stops its senders, within their limits, and loses nothing.
+func TestHighWaterMarksHoldBack(t *testing.T) {
+	t.Parallel()
+	pull, url := bound(t, zmq4.Pull, zeromq.Options{RecvHWM: 10})
+	push := dialled(t, zmq4.Push, zeromq.Options{SendHWM: 10, SendTimeout: 300 * time.Millisecond}, url)
+	body := make([]byte, 1<<20)
+	sent := 0
+	for ; sent < 1000; sent++ {
+		if err := push.SendFrames(timeout(t, 300*time.Millisecond), []byte(fmt.Sprint(sent)), body); err != nil {
+			break
+		}
+	}
+	if sent < 20 || sent == 1000 {
+		t.Fatalf("%d messages were taken", sent)
+	}
+	for i := range sent {
+		m, err := pull.Recv()
+		if err != nil || string(m.Frames[0]) != fmt.Sprint(i) {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+}
+
+func timeout(t testing.TB, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestManyPeersAreServedInTurn(t *testing.T) {
+	t.Parallel()
+	const senders, each = 10, 200
+	pull, url := bound(t, zmq4.Pull, zeromq.Options{RecvHWM: each})
+	for i := range senders {
+		s := dialled(t, zmq4.Push, zeromq.Options{}, url)
+		for j := range each {
+			put(t, s, fmt.Sprint(i), fmt.Sprint(j))
+		}
+	}
+	peers(t, pull, senders)
+	last := map[string]int{}
+	for range senders * each {
+		m, err := pull.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := string(m.Frames[0])
+		if got := string(m.Frames[1]); got != fmt.Sprint(last[from]) {
+			t.Fatalf("from %s: %s after %d", from, got, last[from]-1)
+		}
+		last[from]++
+	}
+}
