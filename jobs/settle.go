@@ -113,12 +113,13 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	for i, cmd := range s.b.redis.EvalAll(ctx, calls) {
-		if about[i][0].conflict(cmd) {
+		switch {
+		case about[i][0].conflict(cmd):
 			s.b.cfg.Metrics.Count("conflict", s.q.name, 1)
 			again = append(again, about[i]...)
-		} else if s.confirmed(ctx, cmd, about[i]) {
+		case s.confirmed(ctx, cmd, about[i]):
 			s.release(about[i])
-		} else {
+		default:
 			again = append(again, about[i]...)
 		}
 	}

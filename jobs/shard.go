@@ -293,9 +293,9 @@ func (s *shard) reclaim(ctx context.Context, free int) error {
 		s.q.w.gate.open()
 	}
 	for _, e := range entries(list[2:]) {
-		held := false
+		var held bool
 		if e.ref == suspect {
-			held = s.isolate(e, before)
+			held = s.isolate(e, before) //nolint:contextcheck // handlers have a context of their own, which ends with the worker
 		} else {
 			held = s.hold(e, before)
 		}
