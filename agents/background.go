@@ -91,6 +91,11 @@ func (b *Background[In, Out]) run(ctx context.Context, workers int) error {
 				case <-ctx.Done():
 					return
 				case t := <-b.queue:
+					if ctx.Err() != nil { // both were ready
+						var none Out
+						t.out.settle(none, ErrStopped)
+						return
+					}
 					b.do(ctx, t)
 				}
 			}
