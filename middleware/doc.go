@@ -11,6 +11,21 @@
 // The first of a chain is the outermost. Log stands before Recover, so that it sees a panic as the error
 // that Recover makes of it. All of them work on messages from clients and on jobs.
 //
+// # Kinds
+//
+//	mistakes    Recover (panics), Timeout, Log
+//	limits      RateLimit (a bucket for each user, room, game or type; tells who goes on in spite of it)
+//	permission  Authorise (a Policy; Rules is one by roles), Validate (JSON Schema of the payload)
+//	repetition  Once (Claims in memory or in Redis)
+//	tracing     Correlate, with TraceLogs around the handler of a logger
+//
+// A handler of jobs that must have an effect once, whatever happens between:
+//
+//	once := middleware.Once(claims, func(ctx context.Context, _ *message.Message) string {
+//		job, _ := jobs.InfoFrom(ctx)
+//		return job.ID
+//	})
+//
 // # As an operator
 //
 // Lift makes a chain one operator of a stream, for what is seen beside the handlers:

@@ -42,7 +42,7 @@ var House = []Place{
 	{Dir: "agents/zeromq", Floor: 2, Owns: []string{"github.com/go-zeromq/zmq4"}},
 	{Dir: "agents/websocket", Floor: 2, Owns: []string{"github.com/gorilla/websocket"}},
 	{Dir: "router", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
-	{Dir: "middleware", Floor: 2, Owns: []string{"golang.org/x/time"}},
+	{Dir: "middleware", Floor: 2, Owns: []string{"golang.org/x/time", "github.com/santhosh-tekuri/jsonschema"}},
 	{Dir: "middleware/session", Floor: 2, Owns: []string{"github.com/redis/go-redis"}},
 	{Dir: "jobs", Floor: 2, Owns: []string{"github.com/redis/go-redis", "github.com/robfig/cron"}},
 
