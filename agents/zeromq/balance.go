@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
@@ -54,10 +55,11 @@ func (b *balancer) try(frames [][]byte) (*pipe, error) {
 		if b.s.opts.Immediate && p.link.Load() == nil {
 			continue
 		}
-		switch err := p.out.push(frames); err {
-		case nil:
+		err := p.out.push(frames)
+		if err == nil {
 			return p, nil
-		case ErrNoFrames:
+		}
+		if errors.Is(err, ErrNoFrames) {
 			return nil, err
 		}
 	}
@@ -67,12 +69,12 @@ func (b *balancer) try(frames [][]byte) (*pipe, error) {
 // send waits until a peer takes the message.
 func (b *balancer) send(ctx context.Context, frames [][]byte) (*pipe, error) {
 	p, err := b.try(frames)
-	if err != ErrFull {
+	if !errors.Is(err, ErrFull) {
 		return p, err
 	}
 	waited := b.s.room.until(ctx, b.s.closing, func() bool {
 		p, err = b.try(frames)
-		return err != ErrFull
+		return !errors.Is(err, ErrFull)
 	})
 	if waited != nil {
 		return nil, waited

@@ -95,7 +95,7 @@ func (e *pyEnd) line(t testing.TB) string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-func (e *pyEnd) do(t testing.TB, format string, args ...any) {
+func (e *pyEnd) dof(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if _, err := fmt.Fprintf(e.in, format+"\n", args...); err != nil {
 		t.Fatal(err)
@@ -108,18 +108,18 @@ func (e *pyEnd) send(t testing.TB, frames [][]byte) {
 	for _, f := range frames {
 		all = append(all, hex.EncodeToString(f))
 	}
-	e.do(t, "send %s", strings.Join(all, ","))
+	e.dof(t, "send %s", strings.Join(all, ","))
 }
 
 func (e *pyEnd) recv(t testing.TB) [][]byte {
 	t.Helper()
-	e.do(t, "recv")
+	e.dof(t, "recv")
 	line, ok := strings.CutPrefix(e.line(t), "msg ")
 	if !ok {
 		t.Fatal("the python peer receives nothing")
 	}
 	var frames [][]byte
-	for _, f := range strings.Split(line, ",") {
+	for f := range strings.SplitSeq(line, ",") {
 		b, err := hex.DecodeString(f)
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func (e *pyEnd) recv(t testing.TB) [][]byte {
 	return frames
 }
 
-func (e *pyEnd) subscribe(t testing.TB, topic string) { e.do(t, "sub %x", topic) }
+func (e *pyEnd) subscribe(t testing.TB, topic string) { e.dof(t, "sub %x", topic) }
 
 // pairing is two types that talk; the first speaks first.
 type pairing struct {

@@ -243,7 +243,7 @@ func (c *dealing) linger() {
 	select {
 	case <-c.dealer.out.drain():
 		hangUp(c.conn)
-	case <-c.failed:
+	case <-c.failed: //nolint:errcheck // whoever failed has said so
 	case <-timer.C:
 	}
 }

@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -281,7 +282,7 @@ func (d *decoder) fillBody() error {
 func (d *decoder) peek(n int) ([]byte, error) {
 	for d.w-d.r < n {
 		if err := d.fill(); err != nil {
-			if err == io.EOF && d.w > d.r {
+			if errors.Is(err, io.EOF) && d.w > d.r {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err

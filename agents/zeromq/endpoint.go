@@ -57,7 +57,7 @@ func (e endpoint) listen(cfg net.ListenConfig) (net.Listener, error) {
 	if err == nil || e.network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
 		return l, err
 	}
-	conn, dialErr := net.DialTimeout(e.network, e.address, time.Second)
+	conn, dialErr := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, e.network, e.address)
 	if dialErr == nil {
 		conn.Close()
 		return nil, err

@@ -100,7 +100,7 @@ func TestHeartbeatsOfLibzmq(t *testing.T) {
 			p.talk(t, a, b, [][]byte{[]byte("before")})
 			<-time.After(2500 * time.Millisecond) // eight beats with nothing else said
 			p.talk(t, a, b, [][]byte{[]byte("after")})
-			b.do(t, "lost")
+			b.dof(t, "lost")
 			if got := b.line(t); got != "0 0" {
 				t.Errorf("connections lost, refused: %s", got)
 			}

@@ -37,7 +37,7 @@ func startRouter(t testing.TB, cfg zeromq.RouterConfig, onMessage func(zeromq.Me
 	if cfg.Bind == nil {
 		cfg.Bind = []string{"tcp://127.0.0.1:0"}
 	}
-	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	router, err := zeromq.NewRouter(cfg)
 	if err != nil {
 		t.Fatal(err)

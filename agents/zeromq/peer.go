@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -79,7 +80,7 @@ func (p *Peer) SetValue(v any) { p.value.Store(&v) }
 // afterwards: several peers may be sent the same.
 func (p *Peer) Send(frames ...[]byte) error {
 	err := p.out.push(frames)
-	if err == ErrFull {
+	if errors.Is(err, ErrFull) {
 		p.router.stats.overflows.Add(1)
 		p.Close(ErrFull)
 	}

@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -38,7 +39,7 @@ func (b *publisher) send(_ context.Context, frames [][]byte) error {
 		return true
 	})
 	for _, p := range b.targets {
-		if p.out.push(frames) == ErrFull {
+		if errors.Is(p.out.push(frames), ErrFull) {
 			b.s.dropped.Add(1)
 		}
 	}

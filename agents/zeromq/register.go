@@ -38,11 +38,11 @@ func (r *Router) register(ctx context.Context, p *Peer) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if other, err := r.claim(p, old); other != nil {
+	other, err := r.claim(p, old)
+	if other != nil {
 		return fmt.Errorf("%w: by another newcomer", ErrRoutingID)
-	} else {
-		return err
 	}
+	return err
 }
 
 // claim enters p under its routing id, unless another peer than old is there, which it returns.
@@ -56,7 +56,7 @@ func (r *Router) claim(p, old *Peer) (holder *Peer, err error) {
 		return nil, ErrClosed
 	}
 	r.peers[p.id] = p
-	return nil, nil
+	return nil, nil //nolint:nilnil // nobody holds it, and nothing went wrong
 }
 
 func (r *Router) forget(p *Peer) {

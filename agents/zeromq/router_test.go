@@ -166,9 +166,7 @@ func TestManyNewcomersForALiveRoutingID(t *testing.T) {
 func TestStockZmq4Dealer(t *testing.T) {
 	t.Parallel()
 	r := startRouter(t, zeromq.RouterConfig{HeartbeatInterval: 20 * time.Millisecond, HeartbeatTimeout: 20 * time.Millisecond}, echo)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	s := zmq4.NewDealer(ctx, zmq4.WithID(zmq4.SocketIdentity("stock")))
+	s := zmq4.NewDealer(t.Context(), zmq4.WithID(zmq4.SocketIdentity("stock")))
 	defer s.Close()
 	if err := s.Dial(r.url); err != nil {
 		t.Fatal(err)

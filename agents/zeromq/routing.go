@@ -3,6 +3,7 @@ package zeromq
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -83,7 +84,7 @@ func (r *routing) send(_ context.Context, frames [][]byte) error {
 	if p != nil {
 		err = p.out.push(frames[1:])
 	}
-	if err == ErrClosed {
+	if errors.Is(err, ErrClosed) {
 		err = ErrUnroutable
 	}
 	if err == nil || r.s.opts.RouterMandatory {

@@ -115,7 +115,7 @@ func TestRefusalByLibzmq(t *testing.T) {
 func expectRefused(t testing.TB, e *pyEnd) {
 	t.Helper()
 	eventually(t, "libzmq is refused", func() bool {
-		e.do(t, "lost")
+		e.dof(t, "lost")
 		var lost, refused int
 		if _, err := fmt.Sscan(e.line(t), &lost, &refused); err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ type Socket struct {
 	dropped atomic.Uint64
 
 	// zmq4.Socket's methods bear no context, so the socket keeps the one that its connections live in.
-	life    context.Context
+	life    context.Context //nolint:containedctx // see above
 	stop    context.CancelFunc
 	closing chan struct{} // Send and Recv end
 	ending  atomic.Bool   // connections end
@@ -83,7 +83,7 @@ func NewSocket(ctx context.Context, kind zmq4.SocketType, opts Options) (*Socket
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.close = sync.OnceFunc(s.shutDown)
 	forget := context.AfterFunc(ctx, s.close)
-	context.AfterFunc(s.life, func() { forget() })
+	context.AfterFunc(s.life, func() { forget() }) //nolint:contextcheck // life is made of ctx
 	return s, nil
 }
 

@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -46,7 +47,7 @@ func (b *subscriber) subscribe(topic string, on bool) error {
 func (b *subscriber) tellLocked(first byte, topic string) {
 	message := [][]byte{append([]byte{first}, topic...)}
 	for p := range b.pipes {
-		if p.out.pushUpTo(message, max(b.s.opts.SendHWM, b.s.opts.SendHWM+b.count)) == ErrFull { // no overflow
+		if errors.Is(p.out.pushUpTo(message, max(b.s.opts.SendHWM, b.s.opts.SendHWM+b.count)), ErrFull) { // no overflow
 			p.end(ErrFull)
 		}
 	}
@@ -80,7 +81,7 @@ func (b *subscriber) send(_ context.Context, frames [][]byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for p := range b.pipes {
-		if p.out.push(frames) == ErrFull {
+		if errors.Is(p.out.push(frames), ErrFull) {
 			b.s.dropped.Add(1)
 		}
 	}

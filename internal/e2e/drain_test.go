@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,15 +122,15 @@ func TestBrokerStops(t *testing.T) {
 		"stopped": {m.redis.Pause, m.redis.Resume},
 		"killed":  {m.redis.Kill, m.redis.Restart},
 	} {
-		new := map[string]*talker{"go": newcomer("go"), "websocket": newcomer("websocket")}
+		late := map[string]*talker{"go": newcomer("go"), "websocket": newcomer("websocket")}
 		outage.begin()
 		ann.direct("during "+name, ann.user, "x")
 		deadline := time.After(4 * time.Second)
-		for _, c := range new {
+		for _, c := range late {
 			c.send(envelope{"type": "Login", "id": "in"})
 			c.direct("during", c.user, "x")
 		}
-		for kind, c := range new {
+		for kind, c := range late {
 			select {
 			case l := <-c.lines:
 				var e envelope
@@ -142,7 +143,7 @@ func TestBrokerStops(t *testing.T) {
 			}
 		}
 		outage.end()
-		for _, c := range append([]*talker{ann}, new["go"], new["websocket"]) {
+		for _, c := range append([]*talker{ann}, late["go"], late["websocket"]) {
 			deadline := time.Now().Add(20 * time.Second)
 			for i := 0; ; i++ {
 				id := fmt.Sprint("again ", name, i)
@@ -266,9 +267,7 @@ func TestHistoryTrimmed(t *testing.T) {
 			bob := newBrowser(t, small, "bob", token)
 			defer bob.close()
 			e := envelope{"type": "Login", "id": "login"}
-			for k, v := range c.since {
-				e[k] = v
-			}
+			maps.Copy(e, c.since)
 			bob.send(e)
 			var seqs []int64
 			ack := bob.next("the Ack", func(e envelope) bool {

@@ -81,7 +81,7 @@ func zmtp(tb testing.TB, conn net.Conn) {
 	greeting[0], greeting[9], greeting[10] = 0xff, 0x7f, 3
 	copy(greeting[12:], "NULL")
 	ready := "\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
-	_, _ = conn.Write(append(append(greeting, 0x04, byte(len(ready))), ready...))
+	_, _ = conn.Write(slices.Concat(greeting, []byte{0x04, byte(len(ready))}, []byte(ready)))
 	buf := make([]byte, 0, 256)
 	for len(buf) < 64+2 || len(buf) < 66+int(buf[65]) {
 		n, err := conn.Read(buf[len(buf):cap(buf)])

@@ -144,7 +144,7 @@ func (k *kit) startRedis(ctx context.Context, b *bed, appendfsync string) (url s
 	if err != nil {
 		return "", err
 	}
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -181,8 +181,8 @@ func awaitPort(ctx context.Context, addr string) error {
 	}
 }
 
-func freePort() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
