@@ -28,7 +28,9 @@
 // # When it is slow
 //
 // A client may have Config.Window messages in work, then its socket is not read. A client that does not
-// read what it is sent is closed when its queue is full. Subscribers of Inbound and Messages miss the
+// read what it is sent is closed when its queue is full. A user who sends faster than Config.Rate is told
+// RateLimited, and loses the connection when he goes on. Sessions of clients that appear together are looked
+// up together. Subscribers of Inbound and Messages miss the
 // oldest items when they are slow, unless they ask for Block.
 //
 // # Ends
