@@ -80,6 +80,12 @@ func TestPlainWithLibzmq(t *testing.T) {
 	req := dialled(t, zmq4.Req, zeromq.Options{Security: plainClient("u", "p")}, server.url)
 	put(t, req, "a", "b")
 	same(t, server.recv(t), [][]byte{[]byte("a"), []byte("b")})
+	wrong := newSocket(t, zmq4.Req, zeromq.Options{Security: plainClient("u", "wrong")})
+	refused := monitor(t, wrong, zeromq.Refused)
+	wrong.Dial(server.url)
+	if e := <-refused; !errors.Is(e.Reason, zeromq.ErrUnauthorized) {
+		t.Errorf("refused by libzmq: %v", e.Reason)
+	}
 }
 
 // libzmq 4.3 misspells ERROR in PLAIN; its refusal is understood all the same.
