@@ -188,7 +188,7 @@ func (a *Agent) bind(ctx context.Context) (err error) {
 			QueueMessages: a.cfg.Queue, Logger: a.log,
 		})
 		if err == nil {
-			err = a.dealers.Listen()
+			err = a.dealers.Listen() //nolint:contextcheck // binding waits for nothing
 		}
 		if err != nil {
 			return err

@@ -290,7 +290,7 @@ func TestChaosAddressed(t *testing.T) {
 		return p.incarnation
 	}
 	var moved, first, last atomic.Int64
-	_, _, _ = agent(t, url, jobs.WorkerConfig{Orphan: func(ctx context.Context, _ string, j jobs.Job) error {
+	_, _, _ = agent(t, url, jobs.WorkerConfig{Orphan: func(ctx context.Context, _ string, j jobs.Job) error { //nolint:dogsled // it only has to live
 		_, err := b.DoSendTo(ctx, living(int(moved.Add(1))), j)
 		first.CompareAndSwap(0, time.Now().UnixMilli())
 		last.Store(time.Now().UnixMilli())
@@ -479,7 +479,7 @@ func TestChaosBackpressure(t *testing.T) {
 			for stop.Err() == nil {
 				ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 				begin := time.Now()
-				_, err := b.DoEnqueue(ctx, "work", jobs.Job{Message: text("x")})
+				_, err := b.DoEnqueue(ctx, "work", jobs.Job{Message: text("x")}) //nolint:contextcheck // a time limit of its own
 				cancel()
 				for took := int64(time.Since(begin)); ; {
 					if s := slowest.Load(); took <= s || slowest.CompareAndSwap(s, took) {

@@ -67,7 +67,7 @@ func (s *Socket) redial(ctx context.Context, p *pipe, e endpoint) {
 func (s *Socket) connect(ctx context.Context, p *pipe, e endpoint) bool {
 	fail := func(kind EventKind, addr string, err error) bool {
 		if ctx.Err() == nil {
-			s.report(MonitorEvent{Kind: kind, Endpoint: p.endpoint, Origin: &Origin{Addr: addr}, Reason: err})
+			s.report(MonitorEvent{Kind: kind, Endpoint: p.endpoint, Origin: &Origin{Addr: addr}, Reason: err}) //nolint:contextcheck // a monitor never blocks
 		}
 		return false
 	}
@@ -84,7 +84,7 @@ func (s *Socket) connect(ctx context.Context, p *pipe, e endpoint) bool {
 	}
 	disconnect := context.AfterFunc(ctx, func() { l.end(ErrClosed, false) })
 	defer disconnect()
-	l.run(minor >= 1)
+	l.run(minor >= 1) //nolint:contextcheck // a monitor never blocks
 	return true
 }
 

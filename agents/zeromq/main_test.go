@@ -3,7 +3,6 @@ package zeromq_test
 import (
 	"bufio"
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"os"

@@ -164,8 +164,7 @@ func TestBindsAndDials(t *testing.T) {
 // A stock zmq4 socket takes ours for its own.
 func TestStockSocketsAsPeers(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	rep, url := bound(t, zmq4.Rep, zeromq.Options{})
 	req := zmq4.NewReq(ctx)
 	defer req.Close()

@@ -29,7 +29,7 @@ func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error 
 		switch {
 		case err == nil:
 		case errors.Is(err, ErrUnsupported):
-			return nil //nolint:nilerr // one direction only
+			return nil
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // the end that was asked for
 		case errors.Is(err, ErrUnroutable), errors.Is(err, ErrFull), errors.Is(err, ErrNoFrames):

@@ -95,7 +95,7 @@ func (r *Router) Run(ctx context.Context) error {
 	defer r.events.OnCompleted()
 	defer r.messages.OnCompleted()
 	if len(r.Addrs()) == 0 {
-		if err := r.Listen(); err != nil {
+		if err := r.Listen(); err != nil { //nolint:contextcheck // binding waits for nothing
 			return err
 		}
 	}

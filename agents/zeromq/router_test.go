@@ -1,7 +1,6 @@
 package zeromq_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
