@@ -1,46 +1,28 @@
 package jobs
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A gate lets a suspect, a job that several workers died over, run alone in this worker, so that it takes
 // no neighbour along. While it is closed nothing is read and nothing begins; what was read is given back.
 type gate struct {
-	mu    sync.Mutex
-	taken bool // a suspect is here, or asked for
-	shut  bool // nothing else may begin
+	taken atomic.Bool // a suspect is here, or asked for
+	shut  atomic.Bool // nothing else may begin
 }
 
 // reserve says whether a suspect may be asked for. Who was told yes calls isolate or open.
-func (g *gate) reserve() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.taken {
-		return false
-	}
-	g.taken = true
-	return true
-}
+func (g *gate) reserve() bool { return !g.taken.Swap(true) }
 
-func (g *gate) shutDown() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.shut = true
-}
+func (g *gate) shutDown() { g.shut.Store(true) }
 
 func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.taken, g.shut = false, false
+	g.shut.Store(false)
+	g.taken.Store(false)
 }
 
-func (g *gate) closed() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.shut
-}
+func (g *gate) closed() bool { return g.shut.Load() }
 
 // isolate holds a suspect and runs it when nothing else does. Jobs that have run for a lease are not
 // waited for any longer: then it is alone but for those.

@@ -208,7 +208,7 @@ func (in *inbox) handle(l *letter) {
 	}
 	j := l.job
 	j.Attempt = l.attempt
-	err := in.w.call(withInfo(in.w.handlers, "", &j), in.w.cfg.Inbox, j.Message)
+	err := in.w.call(withInfo(in.w.handlers, "", &j, nil), in.w.cfg.Inbox, j.Message)
 	message.Settle(err, func(_ message.Result, err error) {
 		if err == nil {
 			in.end(l, "", nil)

@@ -21,12 +21,20 @@ type infoKey struct{}
 
 // InfoFrom gives the job of a handler's context.
 func InfoFrom(ctx context.Context) (Info, bool) {
-	info, ok := ctx.Value(infoKey{}).(Info)
-	return info, ok
+	if at, ok := ctx.Value(infoKey{}).(*whereabouts); ok {
+		return at.info, true
+	}
+	return Info{}, false
 }
 
-func withInfo(ctx context.Context, queue string, j *Job) context.Context {
-	return context.WithValue(ctx, infoKey{}, Info{
+// whereabouts is what a handler's context holds.
+type whereabouts struct {
+	info Info
+	tx   *Tx
+}
+
+func withInfo(ctx context.Context, queue string, j *Job, tx *Tx) context.Context {
+	return context.WithValue(ctx, infoKey{}, &whereabouts{tx: tx, info: Info{
 		ID: j.ID, Attempt: j.Attempt + 1, Priority: j.Priority, Hops: j.Hops, Queue: queue, Key: j.Key, Created: j.Created, Deadline: j.Deadline,
-	})
+	}})
 }

@@ -112,7 +112,7 @@ func (n *news) handle(envelope string) {
 		n.w.b.cfg.Metrics.Count("malformed", "", 1)
 		return
 	}
-	err = n.w.call(withInfo(n.w.handlers, "", &j), n.w.cfg.Broadcast, j.Message)
+	err = n.w.call(withInfo(n.w.handlers, "", &j, nil), n.w.cfg.Broadcast, j.Message)
 	message.Settle(err, func(_ message.Result, err error) {
 		if err != nil {
 			n.w.b.cfg.Metrics.Count("failed", "", 1)

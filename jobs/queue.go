@@ -37,7 +37,8 @@ type task struct {
 	delay   time.Duration
 	snoozed bool // a retry that is no attempt
 	how     How  // a done job has ended; empty: Done
-	tx      *Tx
+	tx      *Tx  // &wants, or nil
+	wants   Tx
 	reason  string
 	err     error
 }
@@ -117,8 +118,9 @@ func (q *queue) perform(t *task) {
 	defer t.shard.finish(t)
 	start := time.Now()
 	metrics.Time("wait", q.name, start.Sub(t.job.Created))
-	t.tx = &Tx{shard: t.shard, key: t.key}
-	ctx := context.WithValue(withInfo(t.ctx, q.name, &t.job), txKey{}, t.tx)
+	t.tx = &t.wants
+	t.wants.shard = t.shard
+	ctx := withInfo(t.ctx, q.name, &t.job, t.tx)
 	err = q.w.call(ctx, q.cfg.Handler, t.job.Message)
 	if _, ok := err.(*message.Pending); ok {
 		err = q.await(t, err)

@@ -13,7 +13,6 @@ import (
 // looks at once a second, or at once when it hears that it has changed.
 type settings struct {
 	revision  int64
-	paused    bool
 	limited   bool
 	cancelled map[string]struct{} // ids of jobs
 }
@@ -30,13 +29,14 @@ func (s *shard) configure(ctx context.Context) error {
 		return err
 	}
 	values := texts(list)
-	next := settings{revision: whole(values[0]), paused: values[1] == "1", limited: values[2] == "1", cancelled: make(map[string]struct{}, len(values)-3)}
+	next := settings{revision: whole(values[0]), limited: values[2] == "1", cancelled: make(map[string]struct{}, len(values)-3)}
 	for _, id := range values[3:] {
 		next.cancelled[id] = struct{}{}
 	}
 	var ended []*task
 	s.mu.Lock()
 	s.settings = next
+	s.paused.Store(values[1] == "1")
 	for id := range next.cancelled {
 		if t := s.active[id]; t != nil {
 			ended = append(ended, t)
@@ -57,11 +57,7 @@ func (s *shard) revision() int64 {
 }
 
 // resting says that the queue is paused: what was read and has not started is given back.
-func (s *shard) resting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.settings.paused
-}
+func (s *shard) resting() bool { return s.paused.Load() }
 
 // begin notes that a job runs now, unless it was cancelled.
 func (s *shard) begin(t *task) bool {

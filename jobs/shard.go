@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,6 +26,7 @@ type shard struct {
 	decided chan struct{} // a verdict waits
 	sooner  chan struct{} // nextDue came nearer
 	changed chan struct{} // the settings may have
+	paused  atomic.Bool
 	closing chan struct{} // no verdict will follow
 
 	mu       sync.Mutex
@@ -82,7 +84,7 @@ func (s *shard) room() int {
 	limit := max(1, (s.q.cfg.Concurrency+parts-1)/parts) + prefetch
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.settings.paused || s.q.w.gate.closed() {
+	if s.resting() || s.q.w.gate.closed() {
 		return 0
 	}
 	if free := limit - len(s.held); free > prefetch/4 {

@@ -19,7 +19,6 @@ import (
 // partition. It is safe for concurrent use, until the handler returns.
 type Tx struct {
 	shard *shard
-	key   string
 
 	mu     sync.Mutex
 	states []*state
@@ -34,12 +33,12 @@ type state struct {
 	changed       bool
 }
 
-type txKey struct{}
-
 // TxFrom gives the Tx of a handler's context, nil where it is none of a queue.
 func TxFrom(ctx context.Context) *Tx {
-	tx, _ := ctx.Value(txKey{}).(*Tx)
-	return tx
+	if at, ok := ctx.Value(infoKey{}).(*whereabouts); ok {
+		return at.tx
+	}
+	return nil
 }
 
 var errNoTx = errors.New("jobs: this is not the context of a queue's handler")

@@ -4,23 +4,26 @@
 -- Returns the refs of keyed jobs that another consumer has taken meanwhile; they are left alone. An
 -- unkeyed job that is done is done, whoever has it.
 -- Atomic; repeating it is harmless.
-local tag, lost, plain = ARGV[2], {}, {}
+local tag, me, lost, ended = ARGV[2], ARGV[1], {}, {}
 local limited = redis.call('EXISTS', tag .. ':f') == 1
 for i = 3, #ARGV, 2 do
   local ref, key = ARGV[i], ARGV[i + 1]
-  if key == '' then
-    local stream, id = at(tag, ref)
-    plain[stream] = plain[stream] or {}
-    table.insert(plain[stream], id)
+  local level = string.sub(ref, 1, 1)
+  if key == '' or owns(tag, ref, me) then
+    if key ~= '' then release(tag, ref, key) end
+    local ids = ended[level]
+    if not ids then
+      ids = {}
+      ended[level] = ids
+    end
+    ids[#ids + 1] = string.sub(ref, 3)
     if limited then freed(tag, ref) end
-  elseif owns(tag, ref, ARGV[1]) then
-    release(tag, ref, key)
-    remove(tag, ref)
   else
     lost[#lost + 1] = ref
   end
 end
-for stream, ids in pairs(plain) do
+for level, ids in pairs(ended) do
+  local stream = tag .. ':s' .. level
   redis.call('XACK', stream, 'g', unpack(ids))
   redis.call('XDEL', stream, unpack(ids))
 end

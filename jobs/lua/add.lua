@@ -11,18 +11,19 @@ for level = 0, 3 do held = held + redis.call('XLEN', tag .. ':s' .. level) end
 local exceptions = {}
 for i = 5, #ARGV, 6 do
   local key, delay, envelope = ARGV[i + 1], ARGV[i + 4], ARGV[i + 5]
-  local member = '+' .. ARGV[i]
   if held >= limit then
     exceptions[#exceptions + 1] = full(i)
   else
     local first = marked(i)
-    if not first and delay ~= '' and redis.call('HEXISTS', tag .. ':j', member) == 1 then first = ARGV[i] end
+    if not first and delay ~= '' and redis.call('HEXISTS', tag .. ':j', '+' .. ARGV[i]) == 1 then first = ARGV[i] end
     if first then
       exceptions[#exceptions + 1] = duplicate(i, first)
     else
       held = held + 1
-      if delay ~= '' then
-        later(tag, member, now() + tonumber(delay), key, envelope)
+      if key == '' and delay == '' then
+        put(tag, envelope, key)
+      elseif delay ~= '' then
+        later(tag, '+' .. ARGV[i], now() + tonumber(delay), key, envelope)
       else
         enter(tag, envelope, key)
       end

@@ -1,6 +1,8 @@
 -- Shared by the scripts that work on one partition of a queue; tag is its T. A ref names an entry of it:
 -- <level>:<entry id>, where the level, 0 to 3, is the job's priority and the number of its stream.
 
+local levels = {['0'] = ':s0', ['1'] = ':s1', ['2'] = ':s2', ['3'] = ':s3'}
+
 -- at gives the stream and the entry id of a ref.
 local function at(tag, ref) return tag .. ':s' .. string.sub(ref, 1, 1), string.sub(ref, 3) end
 
@@ -26,11 +28,18 @@ end
 -- ref. admitted is 1 for a job that has had its turn where a rate is limited.
 local function put(tag, envelope, key, admitted)
   local level = string.sub(envelope, 2, 2)
-  if not string.find(level, '^[0-3]$') then level = '0' end
-  local entry = {'XADD', tag .. ':s' .. level, '*', 'e', envelope}
-  if key ~= '' then entry[6], entry[7] = 'k', key end
-  if admitted then entry[#entry + 1], entry[#entry + 2] = 'l', admitted end
-  return level .. ':' .. redis.call(unpack(entry))
+  if not levels[level] then level = '0' end
+  local stream, id = tag .. levels[level], nil
+  if key == '' and not admitted then
+    id = redis.call('XADD', stream, '*', 'e', envelope)
+  elseif not admitted then
+    id = redis.call('XADD', stream, '*', 'e', envelope, 'k', key)
+  elseif key == '' then
+    id = redis.call('XADD', stream, '*', 'e', envelope, 'l', admitted)
+  else
+    id = redis.call('XADD', stream, '*', 'e', envelope, 'k', key, 'l', admitted)
+  end
+  return level .. ':' .. id
 end
 
 -- enter takes a new job in: ready, or behind the others of its key.
