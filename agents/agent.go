@@ -208,6 +208,9 @@ func (a *Agent) bind(ctx context.Context) (err error) {
 		return fmt.Errorf("agents: HTTP cannot listen: %w", err)
 	}
 	a.http = websocket.NewServer(a.cfg.HTTP, a.pages())
+	if !loopback(a.cfg.HTTP) {
+		a.log.Warn("other machines reach HTTP without encryption: sessions are readable on the way unless a proxy with TLS stands in front", "address", a.cfg.HTTP)
+	}
 	return nil
 }
 
