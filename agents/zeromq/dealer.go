@@ -159,11 +159,12 @@ func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
 	}
 	defer conn.Close()
 	c := &dealing{dealer: d, conn: conn, failed: make(chan error, 1)}
-	c.heard.Store(time.Now().UnixNano())
+	c.pulse.ask = func() { d.out.command("PING", pingBody(0)) }
+	c.pulse.silent = func() { c.fail(ErrSilent) }
 	in := &decoder{
-		conn: conn, buf: make([]byte, minReadBuffer), onRead: func() { c.heard.Store(time.Now().UnixNano()) },
+		conn: conn, buf: make([]byte, minReadBuffer), onRead: c.pulse.hear,
 		limits:    limits{frame: d.cfg.MaxFrame, message: d.cfg.MaxMessage, parts: d.cfg.MaxParts},
-		onCommand: (&commands{out: &d.out}).handle,
+		onCommand: (&commands{out: &d.out, ttl: c.pulse.expect}).handle,
 	}
 	var peer ready
 	if c.conn, peer, err = d.shakeHands(ctx, conn, in); err != nil {
@@ -171,7 +172,10 @@ func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
 	}
 	d.out.onFailure(c.fail)
 	d.report(DealerEvent{Connected: true})
-	return true, c.run(ctx, in, peer.minor >= 1)
+	if peer.minor >= 1 {
+		c.pulse.interval, c.pulse.timeout = d.cfg.HeartbeatInterval, d.cfg.HeartbeatTimeout
+	}
+	return true, c.run(ctx, in)
 }
 
 func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (net.Conn, ready, error) {
@@ -197,11 +201,10 @@ func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (ne
 
 // dealing is one connection of a Dealer.
 type dealing struct {
-	dealer  *Dealer
-	conn    net.Conn
-	heard   atomic.Int64
-	reading atomic.Bool
-	failed  chan error // capacity 1: the first reason
+	dealer *Dealer
+	conn   net.Conn
+	pulse  pulse
+	failed chan error // capacity 1: the first reason
 }
 
 func (c *dealing) fail(err error) {
@@ -212,15 +215,14 @@ func (c *dealing) fail(err error) {
 }
 
 // run serves the connection until it fails or ctx ends. All it starts has ended when it returns.
-func (c *dealing) run(ctx context.Context, in *decoder, beats bool) error {
+func (c *dealing) run(ctx context.Context, in *decoder) error {
 	d := c.dealer
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks sync.WaitGroup
 	tasks.Go(func() { c.fail(c.read(reading, in)) })
-	if beats && d.cfg.HeartbeatInterval > 0 {
-		tasks.Go(func() { c.beat(reading) })
-	}
+	c.pulse.start()
+	defer c.pulse.stop()
 	d.out.attach(c.conn)
 	var err error
 	select {
@@ -250,9 +252,9 @@ func (c *dealing) linger() {
 
 func (c *dealing) read(ctx context.Context, in *decoder) error {
 	for {
-		c.reading.Store(true)
+		c.pulse.reading.Store(true)
 		batch, err := in.next()
-		c.reading.Store(false)
+		c.pulse.reading.Store(false)
 		if err != nil {
 			return err
 		}
@@ -267,31 +269,6 @@ func (c *dealing) read(ctx context.Context, in *decoder) error {
 				return ctx.Err()
 			}
 		}
-		c.heard.Store(time.Now().UnixNano())
-	}
-}
-
-// beat asks a silent ROUTER for a sign of life and gives the connection up when there is none.
-func (c *dealing) beat(ctx context.Context) {
-	interval, timeout := c.dealer.cfg.HeartbeatInterval, c.dealer.cfg.HeartbeatTimeout
-	ticker := time.NewTicker(max(min(interval, timeout)/2, time.Millisecond))
-	defer ticker.Stop()
-	var pinged time.Time
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		heard, now := time.Unix(0, c.heard.Load()), time.Now()
-		switch {
-		case !c.reading.Load() || now.Sub(heard) < interval:
-		case pinged.Before(heard):
-			pinged = now
-			c.dealer.out.command("PING", []byte{0, 0})
-		case now.Sub(pinged) >= timeout:
-			c.fail(ErrSilent)
-			return
-		}
+		c.pulse.hear()
 	}
 }

@@ -1,5 +1,5 @@
-// Package zeromq holds the ZeroMQ sockets of the mesh: a ROUTER that survives the open network and a DEALER
-// that reconnects for ever. The handshake, its metadata and the socket types are those of
+// Package zeromq holds the ZeroMQ sockets of the mesh: a ROUTER that survives the open network, a DEALER that
+// reconnects for ever, and sockets of all eleven types in place of zmq4's or libzmq's. The handshake, its metadata and the socket types are those of
 // github.com/go-zeromq/zmq4, reached through a gate that checks every byte of a stranger first; accepting,
 // framing, queues and the routing table are this package's own.
 //
@@ -12,11 +12,22 @@
 //	}, nil, nil)
 //	err = router.Run(ctx)
 //
+// A Socket is any type behind zmq4's interface, with Listen and Dial as often as one likes:
+//
+//	req, err := zeromq.NewSocket(ctx, zmq4.Req, zeromq.Options{})
+//	err = req.Dial("tcp://127.0.0.1:5555") // returns at once
+//	err = req.Send(zmq4.NewMsgString("hello"))
+//	answer, err := req.Recv()
+//
+// Router is for one agent and its many clients: it publishes streams, has a window for each peer and closes
+// peers that do not read. A Socket behaves as libzmq's documentation says, options included; Options says
+// where its defaults differ. RecvFrames tells who sent a message, Monitor who comes and goes.
+//
 // # Ordering and concurrency
 //
 // Messages of one peer are published in the order in which it sent them, PeerUp is published before the
 // first and PeerDown after the last. Messages and Events are two streams, each with a buffer of its own. All
-// methods of Router, Peer and Dealer are safe for concurrent use.
+// methods of Router, Peer, Dealer and Socket are safe for concurrent use.
 //
 // # When something is slow
 //
@@ -24,6 +35,16 @@
 // released is not read beyond its window; TCP passes both on to the sender. A peer that does not read is
 // closed when its outbound queue is full or a write makes no progress; nothing is thinned, and no peer
 // waits for another.
+//
+// A Socket's policy is its type's. DEALER, REQ, PUSH and PAIR skip peers whose queue is full and wait when
+// all are. PUB, XPUB, ROUTER and REP drop what is new for a full peer and count it. Nobody waits for one
+// peer while another has room. What is received and not read fills that peer's lane, then TCP.
+//
+// # Security
+//
+// NULL and PLAIN are spoken here; Security.Wrap puts anything else, as a net.Conn, below every socket. An
+// Authenticator refuses by address or password with the error "400" that libzmq takes for final; the user id
+// it returns stands on every message and event.
 //
 // # Strangers
 //
@@ -37,7 +58,10 @@
 // that what was written last is not lost. StopAccepting and Peer.CloseAfterFlush are the same steps one at
 // a time.
 //
+// Close of a Socket does the same: new calls fail, queues are flushed for Linger, connections close.
+//
 // # Testing
 //
-// Bind tcp://127.0.0.1:0 and read Addrs after Listen.
+// Bind tcp://127.0.0.1:0 and read Addrs after Listen. Over inproc:// nothing leaves the process, so that
+// sockets work in a synctest bubble.
 package zeromq

@@ -4,8 +4,51 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/go-zeromq/zmq4"
+
 	"github.com/agentmesh/agentmesh/agents/zeromq"
 )
+
+// A broker of publications: XSUB and XPUB in the middle.
+func ExampleProxy() {
+	ctx, stop := context.WithCancel(context.Background())
+	opts := zeromq.Options{Inproc: &zeromq.Inproc{}}
+	open := func(kind zmq4.SocketType) *zeromq.Socket {
+		s, err := zeromq.NewSocket(ctx, kind, opts)
+		if err != nil {
+			panic(err)
+		}
+		return s
+	}
+	upper, lower, pub, sub := open(zmq4.XSub), open(zmq4.XPub), open(zmq4.XPub), open(zmq4.Sub)
+	for _, err := range []error{
+		upper.Listen("inproc://publishers"), lower.Listen("inproc://subscribers"),
+		sub.Subscribe("chat."), sub.Dial("inproc://subscribers"), pub.Dial("inproc://publishers"),
+	} {
+		if err != nil {
+			panic(err)
+		}
+	}
+	ended := make(chan error)
+	go func() { ended <- zeromq.Proxy(ctx, upper, lower) }()
+
+	subscription, _ := pub.Recv() // it has come all the way up
+	fmt.Printf("%q\n", subscription.Frames)
+	pub.Send(zmq4.NewMsgFromString([]string{"news", "nobody asked"}))
+	pub.Send(zmq4.NewMsgFromString([]string{"chat.lobby", "hello"}))
+	m, _ := sub.Recv()
+	fmt.Printf("%q\n", m.Frames)
+
+	stop()
+	fmt.Println(<-ended)
+	for _, s := range []*zeromq.Socket{pub, sub, upper, lower} {
+		s.Close()
+	}
+	// Output:
+	// ["\x01chat."]
+	// ["chat.lobby" "hello"]
+	// <nil>
+}
 
 // A ROUTER that answers, and a DEALER that asks.
 func Example() {

@@ -100,6 +100,33 @@ func (sink) Write(p []byte) (int, error) { return len(p), nil }
 func (sink) SetDeadline(time.Time) error { return nil }
 func (sink) Close() error                { return nil }
 
+// Trie is the trie of subscriptions, with strings that name their keys.
+type Trie struct{ t trie[string] }
+
+func (t *Trie) Add(key string)      { *t.t.at(key) = key }
+func (t *Trie) Has(key string) bool { v := t.t.find(key); return v != nil && *v == key }
+func (t *Trie) Remove(key string)   { t.t.remove(key) }
+func (t *Trie) Keys() []string      { return t.t.keys("", nil) }
+func (t *Trie) Nodes() int          { return t.t.nodes() }
+func (t *Trie) Match(topic string) (keys []string) {
+	t.t.match([]byte(topic), func(k *string) bool {
+		keys = append(keys, *k)
+		return true
+	})
+	return keys
+}
+
+func (t *trie[V]) nodes() int {
+	n := 1
+	for _, c := range t.children {
+		n += c.nodes()
+	}
+	return n
+}
+
+// MemoryPipe is what inproc connections are made of.
+func MemoryPipe() (net.Conn, net.Conn) { return newMemoryPipe(inprocAddr("test")) }
+
 // UseListener takes the place of Listen.
 func (r *Router) UseListener(l net.Listener) {
 	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
