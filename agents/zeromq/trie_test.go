@@ -16,7 +16,7 @@ func FuzzTrie(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var trie zeromq.Trie
 		set := map[string]bool{}
-		for _, step := range strings.Split(string(script), " ") {
+		for step := range strings.SplitSeq(string(script), " ") {
 			if step == "" {
 				continue
 			}
