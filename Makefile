@@ -44,9 +44,6 @@ bench: ## Run the benchmarks (BENCHTIME=1s), then measure the whole loop beside 
 bench-rx: ## Compare the observables with other libraries for streams (RxPY: apt-get install python3-rx)
 	@cd internal/bench/peers && $(GO) run .
 
-bench-rx: ## Compare the observables with other libraries for streams (RxPY: apt-get install python3-rx)
-	@cd internal/bench/peers && $(GO) run .
-
 bench-jobs: ## Compare jobs with asynq, NATS JetStream and redis-benchmark, side by side (5 minutes)
 	@cd internal/bench/peers && $(GO) run ./jobs
 
