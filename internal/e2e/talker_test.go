@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os/exec"
@@ -78,9 +79,22 @@ func newDealer(tb testing.TB, a *agent, user, token string) *talker {
 	return t
 }
 
+// dial connects, again if a crowded machine has kept it from saying hello in time, as browsers do.
+func dial(url string) (*websocket.Client, error) {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		c, err := websocket.Dial(context.Background(), url, websocket.ClientConfig{Buffer: 1000})
+		var refused *websocket.HandshakeError
+		if err == nil || errors.As(err, &refused) || time.Now().After(deadline) {
+			return c, err
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
 func newBrowser(tb testing.TB, a *agent, user, token string) *talker {
 	tb.Helper()
-	c, err := websocket.Dial(context.Background(), a.ws, websocket.ClientConfig{Buffer: 1000})
+	c, err := dial(a.ws)
 	if err != nil {
 		tb.Fatal(err)
 	}
