@@ -15,6 +15,8 @@ var unavailable = &message.Error{
 	Message: "the broker does not answer; nothing was accepted, send it again with the same id",
 }
 
+var internal = &message.Error{Code: message.Internal, Message: "something went wrong here; the agent's log says what"}
+
 // public is what a client may see of err. What is not meant for clients is logged and shown as Internal.
 func (a *Agent) public(err error) *message.Error {
 	var e *message.Error
@@ -27,5 +29,5 @@ func (a *Agent) public(err error) *message.Error {
 		return unavailable
 	}
 	a.log.Error("a handler failed", "error", err)
-	return &message.Error{Code: message.Internal, Message: "something went wrong here; the agent's log says what"}
+	return internal
 }

@@ -119,7 +119,7 @@ func (a *Agent) process(ctx context.Context, c *client, r request) {
 	case r.err != nil:
 		a.answerError(c, r.err.Ref, r.err)
 	case r.relay != nil:
-		if !a.relay(c, r.relay) {
+		if !a.relay(c, r) {
 			a.dropped.Add(1)
 		}
 	case m.Type == message.Ping:
@@ -194,7 +194,7 @@ func (a *Agent) authorise(r request) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			a.log.Error("Authorise panicked", "type", r.m.Type, "panic", value, "stack", string(debug.Stack()))
-			err = &message.Error{Code: message.Internal, Message: "something went wrong here; the agent's log says what"}
+			err = internal
 		}
 	}()
 	err = a.cfg.Authorise(Request{

@@ -53,14 +53,15 @@ func isRelay(frames [][]byte) bool {
 func (a *Agent) forAgent(name []byte) bool { return len(name) == 0 || string(name) == a.cfg.Name }
 
 // relay passes a message on, and reports whether it was let through.
-func (a *Agent) relay(c *client, frames [][]byte) bool {
+func (a *Agent) relay(c *client, r request) bool {
+	frames := r.relay
 	from, ok := c.link.(*dealer)
 	if !ok || len(frames) != 3 || !utf8.Valid(frames[0]) || !utf8.Valid(frames[2]) || !utf8.ValidString(from.RoutingID()) {
 		return false // a Python client dies of what is not UTF-8 or not three frames
 	}
 	if a.cfg.Relay == RelayBound {
 		s, bound := c.identity()
-		if id := from.RoutingID(); !bound || (id != s.User && !strings.HasPrefix(id, s.User+".")) {
+		if id := from.RoutingID(); !bound || !r.verdict.Valid || (id != s.User && !strings.HasPrefix(id, s.User+".")) {
 			return false
 		}
 	}
