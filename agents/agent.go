@@ -340,6 +340,9 @@ func (a *Agent) forget(c *client) {
 	a.router.Detach(c)
 }
 
+// Dropped counts the frames of ZeroMQ clients that were neither an envelope nor could be relayed.
+func (a *Agent) Dropped() int64 { return a.dropped.Load() }
+
 func (a *Agent) announce() {
 	if a.cfg.Ready == nil {
 		return

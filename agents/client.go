@@ -17,7 +17,6 @@ type link interface {
 	Backlog() int                        // envelopes queued and not on their way yet
 	BacklogBytes() int                   // the bytes of those queued
 	Done() <-chan struct{}               // closed when the connection has ended
-	RemoteAddr() string
 }
 
 // client is one connection: who is behind it and what of it is in work.

@@ -76,12 +76,8 @@ func (c *Config) setDefaults() {
 	if c.Name == "" {
 		c.Name = "agent-" + newID()[:8]
 	}
-	if c.Prefix == "" {
-		c.Prefix = "m"
-	}
-	if c.EmbeddedAddr == "" {
-		c.EmbeddedAddr = "127.0.0.1:0"
-	}
+	def(&c.Prefix, "m")
+	def(&c.EmbeddedAddr, "127.0.0.1:0")
 	def(&c.Relay, RelayBound)
 	def(&c.MaxMessage, message.MaxMessage)
 	def(&c.Window, 256)

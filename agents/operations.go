@@ -128,9 +128,7 @@ func (a *Agent) login(ctx context.Context, c *client, r request) {
 			a.router.Detach(c)
 		}
 		a.operationFailed(c, r, err)
-		return
 	}
-	a.stillOpen(c)
 }
 
 // operationFailed answers with what went wrong. A client that does not read its replay is closed.
@@ -163,9 +161,7 @@ func (a *Agent) join(ctx context.Context, c *client, r request) {
 	})
 	if err != nil {
 		a.operationFailed(c, r, err)
-		return
 	}
-	a.stillOpen(c)
 }
 
 func (a *Agent) leaveRoom(ctx context.Context, c *client, r request) {

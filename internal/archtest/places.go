@@ -55,7 +55,6 @@ var House = []Place{
 	{Dir: "examples/*", Floor: 4},
 
 	{Dir: "internal/archtest", Floor: forTests},
-	{Dir: "internal/deps", Floor: forTests, Owns: []string{"github.com", "go.uber.org", "golang.org"}}, // holds modules until their owner stands
 	{Dir: "internal/doctest", Floor: forTests},
 	{Dir: "internal/leaktest", Floor: forTests, Owns: []string{"go.uber.org/goleak"}},
 	{Dir: "internal/testbrowser", Floor: forTests, Owns: []string{"github.com/chromedp"}},
