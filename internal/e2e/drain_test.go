@@ -108,7 +108,8 @@ func TestDrainUnderLoad(t *testing.T) {
 // all goes on by itself.
 func TestBrokerStops(t *testing.T) {
 	t.Parallel()
-	m := newPersistentMesh(t)
+	// ann's verdict stays cached: were it asked for anew during an outage, Unavailable would be her answer too.
+	m := newPersistentMesh(t, "--session-ttl", "1m")
 	made := newMint(t, m.redis.URL)
 	names := 0
 	newcomer := func(kind string) *talker {

@@ -240,8 +240,8 @@ func TestTenThousand(t *testing.T) {
 }
 
 // newPersistentMesh is a mesh whose Redis keeps every write.
-func newPersistentMesh(tb testing.TB) *mesh {
+func newPersistentMesh(tb testing.TB, args ...string) *mesh {
 	tb.Helper()
 	r := testredis.Start(tb, "--appendonly", "yes", "--appendfsync", "always")
-	return &mesh{redis: r, url: r.URL, a: serve(tb, "a", r.URL), b: serve(tb, "b", r.URL)}
+	return &mesh{redis: r, url: r.URL, a: serve(tb, "a", r.URL, args...), b: serve(tb, "b", r.URL, args...)}
 }
