@@ -131,3 +131,10 @@ func MemoryPipe() (net.Conn, net.Conn) { return newMemoryPipe(inprocAddr("test")
 func (r *Router) UseListener(l net.Listener) {
 	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
 }
+
+// Handshakes counts those under way.
+func (r *Router) Handshakes() int {
+	r.door.waiting.mu.Lock()
+	defer r.door.waiting.mu.Unlock()
+	return r.door.waiting.conns.Len()
+}
