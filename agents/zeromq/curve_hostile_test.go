@@ -38,6 +38,22 @@ func (k keys) rawCurve(t testing.TB, address string, metadata curve.Metadata) (c
 	return c, conn.sent, err
 }
 
+// session is two ends in memory: what one seals, the other opens.
+func (k keys) session(t testing.TB) (sealer, *curve.Opener) {
+	t.Helper()
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	server := curve.Server(there, curve.ServerConfig{Secret: k.serverSecret, Authorise: k.only})
+	ended := make(chan error, 1)
+	go func() { ended <- server.Handshake(context.Background()) }()
+	client := curve.Client(here, curve.ClientConfig{Server: k.server, Secret: k.clientSecret})
+	if err := errors.Join(client.Handshake(context.Background()), <-ended); err != nil {
+		t.Fatal(err)
+	}
+	return sealer{t, client.Sealer()}, server.Opener()
+}
+
 // sealer seals frames of one connection, or the test fails.
 type sealer struct {
 	testing.TB
