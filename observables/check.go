@@ -130,13 +130,12 @@ type CheckStats struct {
 	Failed uint64 // calls that returned an error, or panicked
 }
 
-func (s *CheckStats) add(t CheckStats) {
-	s.Known += t.Known
-	s.Cached += t.Cached
-	s.Waited += t.Waited
-	s.Calls += t.Calls
-	s.Keys += t.Keys
-	s.Failed += t.Failed
+// Plus gives the sums of s and t.
+func (s CheckStats) Plus(t CheckStats) CheckStats {
+	return CheckStats{
+		Known: s.Known + t.Known, Cached: s.Cached + t.Cached, Waited: s.Waited + t.Waited,
+		Calls: s.Calls + t.Calls, Keys: s.Keys + t.Keys, Failed: s.Failed + t.Failed,
+	}
 }
 
 // Stats returns the counts, those of ended subscriptions included.
@@ -145,7 +144,7 @@ func (c *Checker[T, K, O, V]) Stats() CheckStats {
 	defer c.mu.Unlock()
 	sum := c.past
 	for run := range c.runs {
-		sum.add(run.count())
+		sum = sum.Plus(run.count())
 	}
 	return sum
 }
@@ -173,7 +172,7 @@ func (c *Checker[T, K, O, V]) Op() Op[T, Checked[T, V]] {
 				run.stop()
 				c.mu.Lock()
 				delete(c.runs, run)
-				c.past.add(run.count())
+				c.past = c.past.Plus(run.count())
 				c.mu.Unlock()
 			})
 			s.attach(ctx, sc, sink[T]{
