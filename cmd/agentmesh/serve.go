@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/agentmesh/agentmesh/agents"
+	"github.com/agentmesh/agentmesh/internal/telemetry"
+	"github.com/agentmesh/agentmesh/middleware"
 )
 
 func serveCommand() *cobra.Command {
@@ -38,6 +40,9 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 				return err
 			}
 			cfg.Logger = logger
+			if cfg.OTLP == "" && telemetry.Wanted() {
+				cfg.OTLP = agents.OTLPFromEnvironment
+			}
 			cfg.Ready = func(at agents.Addresses) { printReady(cmd, cfg, at) }
 			agent, err := agents.New(cfg)
 			if err != nil {
@@ -68,6 +73,10 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 	f.IntVar(&cfg.Burst, "burst", 0, "messages of one user at once, see --rate; 0 for one second's worth")
 	f.Float64Var(&cfg.GlobalRate, "global-rate", 1, "messages to everyone that one user may send per second; negative for any number")
 	f.IntVar(&cfg.GlobalBurst, "global-burst", 5, "how many of them at once")
+	f.Float64Var(&cfg.ConnRate, "conn-rate", 0, "messages that one connection may send per second, whoever is behind it; 0 for any number")
+	f.IntVar(&cfg.ConnBurst, "conn-burst", 0, "messages of one connection at once, see --conn-rate; 0 for one second's worth")
+	f.StringVar(&cfg.Metrics, "metrics", "", "host:port of /metrics for Prometheus; empty for none")
+	f.StringVar(&cfg.OTLP, "otlp", "", "URL of an OpenTelemetry collector for traces, as http://127.0.0.1:4318; empty for what OTEL_EXPORTER_OTLP_ENDPOINT says, else none")
 	f.StringVar(&logFormat, "log", "text", "text or json")
 	return cmd
 }
@@ -75,9 +84,9 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 func newLogger(w io.Writer, format string) (*slog.Logger, error) {
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, nil)), nil
+		return slog.New(middleware.TraceLogs(slog.NewTextHandler(w, nil))), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, nil)), nil
+		return slog.New(middleware.TraceLogs(slog.NewJSONHandler(w, nil))), nil
 	}
 	return nil, fmt.Errorf("--log %q: want text or json", format)
 }
@@ -90,6 +99,9 @@ func printReady(cmd *cobra.Command, cfg agents.Config, at agents.Addresses) {
 	}
 	if at.HTTP != "" {
 		line = append(line, "http="+at.HTTP)
+	}
+	if at.Metrics != "" {
+		line = append(line, "metrics="+at.Metrics)
 	}
 	if at.Redis != "" {
 		line = append(line, "redis="+at.Redis)
