@@ -88,6 +88,9 @@ type Broker struct {
 	started atomic.Bool
 	sockets atomic.Pointer[brokerSockets]
 	passed  atomic.Uint64
+	refused atomic.Uint64
+
+	refusals refusals
 }
 
 type brokerSockets struct{ publishers, subscribers *Socket }
@@ -98,7 +101,7 @@ func NewBroker(cfg BrokerConfig) (*Broker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Broker{cfg: cfg}, nil
+	return &Broker{cfg: cfg, refusals: refusals{logger: cfg.Logger}}, nil
 }
 
 // Run passes messages until ctx ends; then queues are flushed for Linger at most and everything is closed
@@ -119,6 +122,10 @@ func (b *Broker) Run(ctx context.Context) error {
 		return err
 	}
 	defer subscribers.Close()
+	for _, s := range []*Socket{publishers, subscribers} {
+		events := s.Monitor().Subscribe(life, b.note, nil, nil) // completed by Close
+		defer func() { s.Close(); <-events.Done() }()
+	}
 	b.sockets.Store(&brokerSockets{publishers, subscribers})
 	// Subscribers first: a publisher that is let in finds those that were faster.
 	for _, side := range []struct {
@@ -135,6 +142,13 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.cfg.Ready(publishers.Addrs(), subscribers.Addrs())
 	}
 	return b.proxy(ctx, publishers, subscribers)
+}
+
+func (b *Broker) note(e MonitorEvent) {
+	if e.Kind == Refused {
+		b.refused.Add(1)
+		b.refusals.log(e.Origin.Addr, e.Reason)
+	}
 }
 
 // proxy is Proxy with a count of what is published.
@@ -155,6 +169,7 @@ type BrokerStats struct {
 	Publishers  int    // connected now
 	Subscribers int    // connected now
 	Topics      int    // that are asked for
+	Refused     uint64 // connections; of many within a moment some are not counted
 	Passed      uint64 // messages received and offered to the subscribers
 	Dropped     uint64 // copies not delivered because the queue of a subscriber was full
 }
@@ -165,7 +180,7 @@ func (s BrokerStats) String() string {
 
 // Stats returns the totals. It is safe for concurrent use.
 func (b *Broker) Stats() BrokerStats {
-	stats := BrokerStats{Passed: b.passed.Load()}
+	stats := BrokerStats{Passed: b.passed.Load(), Refused: b.refused.Load()}
 	if s := b.sockets.Load(); s != nil {
 		stats.Publishers, stats.Subscribers = s.publishers.Peers(), s.subscribers.Peers()
 		stats.Topics, stats.Dropped = len(s.subscribers.Topics()), s.subscribers.Dropped()

@@ -68,6 +68,7 @@ type Relay struct {
 	cfg    RelayConfig
 	router *Router
 
+	refusals                 refusals
 	started                  atomic.Bool
 	passed, unroutable, full atomic.Uint64
 }
@@ -79,7 +80,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: cfg, router: router}
+	r := &Relay{cfg: cfg, router: router, refusals: refusals{logger: router.cfg.Logger}}
 	router.direct = r.pass
 	return r, nil
 }
@@ -95,7 +96,7 @@ func (r *Relay) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	events := r.router.Events().Subscribe(ctx, r.note, nil, nil)
+	events := r.router.Events().Subscribe(context.WithoutCancel(ctx), r.note, nil, nil) // completed by the router
 	defer func() { <-events.Done() }()
 	if r.cfg.Ready != nil {
 		r.cfg.Ready(r.Addrs())
@@ -109,10 +110,9 @@ func (r *Relay) Listen() error { return r.router.Listen() }
 // Addrs returns the endpoints that are bound, with the real ports, in the order of Bind.
 func (r *Relay) Addrs() []string { return r.router.Addrs() }
 
-// note logs who is refused, quietly: strangers must not fill the log.
 func (r *Relay) note(e Event) {
 	if e.Kind == Refused {
-		r.router.cfg.Logger.Debug("zeromq: a client was refused", "addr", e.Addr, "reason", e.Reason)
+		r.refusals.log(e.Addr, e.Reason)
 	}
 }
 

@@ -296,6 +296,25 @@ func TestRelayConfig(t *testing.T) {
 	}
 }
 
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	for endpoint, want := range map[string]bool{
+		"tcp://127.0.0.1:5555": true, "tcp://127.1.2.3:*": true, "tcp://[::1]:1": true, "tcp://localhost:0": true,
+		"ipc:///run/x": true, "inproc://x": true,
+		"tcp://*:5555": false, "tcp://0.0.0.0:1": false, "tcp://[::]:1": false, "tcp://10.0.0.1:1": false,
+		"tcp://localhost.example.com:1": false, "tcp://:1": false,
+	} {
+		if got, err := zeromq.Local(endpoint); got != want || err != nil {
+			t.Errorf("%s: %v, %v; want %v", endpoint, got, err, want)
+		}
+	}
+	for _, endpoint := range []string{"", "5555", "udp://127.0.0.1:1", "tcp://127.0.0.1"} {
+		if local, err := zeromq.Local(endpoint); local || err == nil {
+			t.Errorf("%s: %v, %v; want an error", endpoint, local, err)
+		}
+	}
+}
+
 // BenchmarkRelay passes 64 bytes from one client to another: one at a time there and back, and as fast as
 // it goes.
 func BenchmarkRelay(b *testing.B) {
