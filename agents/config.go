@@ -19,6 +19,11 @@ type Config struct {
 	ZeroMQ []string // endpoints of the ROUTER, as tcp://127.0.0.1:5555 or ipc:///run/mesh.sock; port 0 picks a free one
 	HTTP   string   // host:port of the WebSocket bridge (/ws) and, with Dev, the chat page; empty means none
 
+	// NotifyPub and NotifySub are endpoints of a broker of notifications, apart from the mesh: PUB sockets
+	// connect to the one, SUB sockets to the other, and a subscriber gets [topic, 0x00, payload] by a prefix
+	// of the topic. Whoever may connect may publish and hear everything. Both or neither.
+	NotifyPub, NotifySub []string
+
 	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit
 	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
 	Prefix       string // of all keys; empty means "m"
@@ -70,8 +75,11 @@ type Request struct {
 // Addresses are where a running agent can be reached; ports are real.
 type Addresses struct {
 	ZeroMQ []string
-	HTTP   string
-	Redis  string // without credentials
+	// NotifyPub and NotifySub are those of the notification broker.
+	NotifyPub, NotifySub []string
+
+	HTTP  string
+	Redis string // without credentials
 }
 
 func (c *Config) setDefaults() {
@@ -145,15 +153,7 @@ func (c *Config) Validate() error {
 	if err := c.Relay.validate(); err != nil {
 		return err
 	}
-	if err := c.Security.Validate(); err != nil {
-		return fmt.Errorf("agents: %w", err)
-	}
-	for _, ep := range c.ZeroMQ {
-		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && c.Security.CurveServer == nil && !loopback(addr) {
-			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; set Security.CurveServer, bind a loopback address or say Insecure", ep)
-		}
-	}
-	return nil
+	return c.validateZeroMQ()
 }
 
 func loopback(addr string) bool {
