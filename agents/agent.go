@@ -48,6 +48,7 @@ type Agent struct {
 	limits   limits
 
 	dealers *zeromq.Router
+	notify  *zeromq.Broker
 	bridge  *websocket.Bridge
 	http    *http.Server
 	web     net.Listener
@@ -251,6 +252,9 @@ func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 }
 
 func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error {
+	if err := a.startNotify(live, parts); err != nil {
+		return err
+	}
 	if a.dealers != nil {
 		check, err := a.newChecker()
 		if err != nil {
@@ -363,6 +367,9 @@ func (a *Agent) announce() {
 	}
 	if a.watching.web != nil {
 		where.Metrics = "http://" + a.watching.web.Addr().String() + "/metrics"
+	}
+	if a.notify != nil {
+		where.NotifyPub, where.NotifySub = a.notify.Addrs()
 	}
 	if a.web != nil {
 		where.HTTP = "http://" + a.web.Addr().String()

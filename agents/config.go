@@ -20,6 +20,11 @@ type Config struct {
 	ZeroMQ []string // endpoints of the ROUTER, as tcp://127.0.0.1:5555 or ipc:///run/mesh.sock; port 0 picks a free one
 	HTTP   string   // host:port of the WebSocket bridge (/ws) and, with Dev, the chat page; empty means none
 
+	// NotifyPub and NotifySub are endpoints of a broker of notifications, apart from the mesh: PUB sockets
+	// connect to the one, SUB sockets to the other, and a subscriber gets [topic, 0x00, payload] by a prefix
+	// of the topic. Whoever may connect may publish and hear everything. Both or neither.
+	NotifyPub, NotifySub []string
+
 	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit
 	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
 	Prefix       string // of all keys; empty means "m"
@@ -80,7 +85,10 @@ type Request struct {
 
 // Addresses are where a running agent can be reached; ports are real.
 type Addresses struct {
-	ZeroMQ  []string
+	ZeroMQ []string
+	// NotifyPub and NotifySub are those of the notification broker.
+	NotifyPub, NotifySub []string
+
 	HTTP    string
 	Metrics string // the URL
 	Redis   string // without credentials
@@ -161,9 +169,6 @@ func (c *Config) Validate() error {
 	if err := c.Relay.validate(); err != nil {
 		return err
 	}
-	if err := c.Security.Validate(); err != nil {
-		return fmt.Errorf("agents: %w", err)
-	}
 	if c.OTLP != OTLPFromEnvironment {
 		if err := (&telemetry.TracingConfig{URL: c.OTLP}).Validate(); err != nil {
 			return fmt.Errorf("agents: OTLP: %w", err)
@@ -172,12 +177,7 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Metrics); err != nil && c.Metrics != "" {
 		return fmt.Errorf("agents: Metrics must be host:port, not %s", c.Metrics)
 	}
-	for _, ep := range c.ZeroMQ {
-		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && c.Security.CurveServer == nil && !loopback(addr) {
-			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; set Security.CurveServer, bind a loopback address or say Insecure", ep)
-		}
-	}
-	return nil
+	return c.validateZeroMQ()
 }
 
 func loopback(addr string) bool {

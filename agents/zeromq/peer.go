@@ -173,6 +173,11 @@ func (p *Peer) read(ctx context.Context, in *decoder) error {
 		if err != nil {
 			return err
 		}
+		if p.router.direct != nil {
+			p.count(batch)
+			p.router.direct(p, batch)
+			continue
+		}
 		for len(batch) > 0 {
 			n, err := p.awaitRoom(ctx)
 			if err != nil {
