@@ -58,6 +58,9 @@ func (a *Agent) enqueue(ctx context.Context, m *message.Message) error {
 		}
 		return &message.Error{Code: message.UnknownType, Field: "type", Message: "nobody here knows this type of message"}
 	}
+	if a.watching.metrics != nil {
+		a.watching.metrics.Name(m.Type) // it is handled somewhere
+	}
 	pending := &message.Pending{}
 	a.broker.Enqueue(queue, jobs.Job{ID: a.jobID(ctx), Key: orderKey(m), Once: mark(m), Message: m}, func(_ jobs.Receipt, err error) {
 		pending.Done(message.Result{}, err)

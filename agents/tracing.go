@@ -56,7 +56,7 @@ func (a *Agent) span(ctx context.Context, kind telemetry.SpanKind, name string, 
 
 // typeName is a type as spans may be called; clients make up types as they like.
 func (a *Agent) typeName(typ string) string {
-	if a.watching.types[typ] {
+	if a.watching.types[typ] || a.broker.HasWorkers(queueOf(typ)) {
 		return typ
 	}
 	return "other"

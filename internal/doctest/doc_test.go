@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/agentmesh/agentmesh/internal/leaktest"
+	"github.com/agentmesh/agentmesh/internal/telemetry"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -196,4 +197,12 @@ func table(help string) string {
 		b.WriteString("| `--" + name + "` | " + value + " | " + meaning + " |\n")
 	}
 	return b.String()
+}
+
+// TestMetrics: docs/operations.md shows every metric that an agent exports, as telemetry.Table has it.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	if want := telemetry.Markdown(); !strings.Contains(allPages(t)["docs/operations.md"], want) {
+		t.Errorf("docs/operations.md does not show the table of metrics; want:\n%s", want)
+	}
 }

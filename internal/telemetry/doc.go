@@ -18,7 +18,7 @@
 //
 // # Cost
 //
-// Counting is a look into a map that never changes and an atomic addition, and does not allocate. What can be
+// Counting is a look into a map, without a lock, and an atomic addition, and does not allocate. What can be
 // read from the agent's state is read when somebody asks for the metrics.
 //
 // # Traces

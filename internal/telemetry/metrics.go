@@ -3,7 +3,10 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"maps"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,26 +25,34 @@ type Metrics struct {
 	registry *prometheus.Registry
 	handler  http.Handler
 
-	in, out    map[string]prometheus.Counter // by type; never changed
+	types      atomic.Pointer[map[string]*series] // replaced, never changed: counting takes no lock
+	naming     sync.Mutex                         // one replacement at a time
+	in, out    *prometheus.CounterVec
 	closed     *prometheus.CounterVec
 	errors     *prometheus.CounterVec
 	handled    *prometheus.HistogramVec
-	done       map[sideType]prometheus.Observer // of handled, with the usual outcome
 	operations *prometheus.HistogramVec
 	jobs       *prometheus.CounterVec
 	jobTimes   *prometheus.HistogramVec
 }
 
-type sideType struct{ side, typ string }
+// series are those of one type.
+type series struct {
+	name        string
+	in, out     prometheus.Counter
+	client, job prometheus.Observer // done, the usual outcome
+}
+
+// maxTypes bounds the types that have series of their own.
+const maxTypes = 1000
 
 // NewMetrics makes metrics for messages of the given types. state tells what can be read from the agent; it is
 // called for each scrape, and must return when its ctx ends.
 func NewMetrics(types []string, state func(ctx context.Context, s *State)) *Metrics {
 	m := &Metrics{
 		registry:   prometheus.NewRegistry(),
-		in:         make(map[string]prometheus.Counter),
-		out:        make(map[string]prometheus.Counter),
-		done:       make(map[sideType]prometheus.Observer),
+		in:         counters(messagesIn),
+		out:        counters(messagesOut),
 		closed:     counters(closed),
 		errors:     counters(errorsOut),
 		handled:    histograms(handlerSeconds),
@@ -49,14 +60,11 @@ func NewMetrics(types []string, state func(ctx context.Context, s *State)) *Metr
 		jobs:       counters(jobEvents),
 		jobTimes:   histograms(jobSeconds),
 	}
-	in, out := counters(messagesIn), counters(messagesOut)
+	m.types.Store(&map[string]*series{})
 	for _, typ := range append([]string{other}, types...) {
-		m.in[typ], m.out[typ] = in.WithLabelValues(typ), out.WithLabelValues(typ)
-		for _, side := range [...]string{Client, Job} {
-			m.done[sideType{side, typ}] = m.handled.WithLabelValues(side, typ, "done")
-		}
+		m.Name(typ)
 	}
-	m.registry.MustRegister(in, out, m.closed, m.errors, m.handled, m.operations, m.jobs, m.jobTimes,
+	m.registry.MustRegister(m.in, m.out, m.closed, m.errors, m.handled, m.operations, m.jobs, m.jobTimes,
 		collector{state}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2, Timeout: 2 * scrapeWithin,
@@ -82,31 +90,45 @@ func histograms(name string) *prometheus.HistogramVec {
 // ServeHTTP answers a scrape.
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) { m.handler.ServeHTTP(w, r) }
 
-func of(types map[string]prometheus.Counter, typ string) prometheus.Counter {
-	if c, named := types[typ]; named {
-		return c
+// Name gives a type series of its own, for what turns out to be handled somewhere in the mesh.
+func (m *Metrics) Name(typ string) {
+	if types := *m.types.Load(); types[typ] != nil || len(types) >= maxTypes {
+		return
+	}
+	m.naming.Lock()
+	defer m.naming.Unlock()
+	types := maps.Clone(*m.types.Load())
+	types[typ] = &series{
+		name: typ, in: m.in.WithLabelValues(typ), out: m.out.WithLabelValues(typ),
+		client: m.handled.WithLabelValues(Client, typ, "done"), job: m.handled.WithLabelValues(Job, typ, "done"),
+	}
+	m.types.Store(&types)
+}
+
+// of gives the series of a type.
+func (m *Metrics) of(typ string) *series {
+	types := *m.types.Load()
+	if s := types[typ]; s != nil {
+		return s
 	}
 	return types[other]
 }
 
 // In counts a decoded envelope.
-func (m *Metrics) In(typ string) { of(m.in, typ).Inc() }
+func (m *Metrics) In(typ string) { m.of(typ).in.Inc() }
 
 // envelopeStart is how every envelope of the mesh begins.
 const envelopeStart = `{"type":"`
 
 // Out counts an envelope for a client, by the type that it says.
 func (m *Metrics) Out(envelope []byte) {
-	if !bytes.HasPrefix(envelope, []byte(envelopeStart)) {
-		m.out[other].Inc()
-		return
+	rest, _ := bytes.CutPrefix(envelope, []byte(envelopeStart))
+	types := *m.types.Load()
+	s := types[string(rest[:max(0, bytes.IndexByte(rest, '"'))])] // does not allocate
+	if s == nil {
+		s = types[other]
 	}
-	rest := envelope[len(envelopeStart):]
-	c, named := m.out[string(rest[:max(0, bytes.IndexByte(rest, '"'))])] // does not allocate
-	if !named {
-		c = m.out[other]
-	}
-	c.Inc()
+	s.out.Inc()
 }
 
 // Error counts an error that a client was answered with.
@@ -137,13 +159,13 @@ func (m *Metrics) Side(side string) Side { return Side{m, side} }
 
 // Handled counts a message whose work has ended.
 func (s Side) Handled(typ, outcome string, took time.Duration) {
-	o, named := s.m.done[sideType{s.side, typ}]
-	if !named {
-		typ = other
-		o = s.m.done[sideType{s.side, typ}]
+	of := s.m.of(typ)
+	o := of.client
+	if s.side == Job {
+		o = of.job
 	}
 	if outcome != "done" {
-		o = s.m.handled.WithLabelValues(s.side, typ, outcome)
+		o = s.m.handled.WithLabelValues(s.side, of.name, outcome)
 	}
 	o.Observe(took.Seconds())
 }

@@ -33,7 +33,7 @@ var Table = []Metric{
 	{sessionChecks, Counter, []string{"verdict"}, "session checks of messages: cached, waited (for a lookup or in order) or none (needed none)"},
 	{sessionLookups, Counter, []string{"outcome"}, "round trips of the session check: done or failed"},
 	{sessionKeys, Counter, nil, "sessions that they asked about"},
-	{dropped, Counter, []string{"queue"}, "what a full queue cost: inbound, messages (views, items), zeromq (connections), router, jobs (messages refused); relay: frames nobody could take"},
+	{dropped, Counter, []string{"queue"}, "what a full queue cost: inbound, messages (views, items), zeromq (connections), router (messages refused); relay: frames that nobody could take"},
 	{waiting, Gauge, []string{"queue"}, "what waits in this process, now: router (posts on their way to Redis), zeromq and websocket (envelopes to be written)"},
 	{routerEvents, Counter, []string{"event"}, "published, duplicates, delivered, detached, strays, holes, filled, gave_up"},
 	{zeromqConnections, Counter, []string{"result"}, "ZeroMQ connections accepted and refused"},
