@@ -46,7 +46,7 @@ set up. Over ZeroMQ it survives a restart of the agent: it logs in again and res
 			e := &ear{line: l, cmd: cmd, rooms: rooms, left: count, forever: count == 0, last: map[address]position{}, resumes: t.ws == ""}
 			err = e.listen(ctx)
 			if !e.loggedIn && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-				return fmt.Errorf("no agent at %s has let us in", l.where)
+				return l.unreached("no agent at " + l.where + " has let us in")
 			}
 			if errors.Is(err, context.DeadlineExceeded) && timeout > 0 && count > 0 {
 				return fmt.Errorf("the time is up and %d envelopes are missing", e.left)
@@ -97,7 +97,7 @@ func (e *ear) listen(ctx context.Context) error {
 			return ctx.Err()
 		case <-slow.C:
 			if !e.loggedIn {
-				fmt.Fprintf(e.cmd.ErrOrStderr(), "no agent at %s answers yet; trying on\n", e.where)
+				fmt.Fprintf(e.cmd.ErrOrStderr(), "%v; trying on\n", e.unreached("no agent at "+e.where+" answers yet"))
 			}
 		case <-e.connected:
 			if err := e.login(ctx); err != nil {
@@ -108,8 +108,11 @@ func (e *ear) listen(ctx context.Context) error {
 				return err
 			}
 		case body, ok := <-e.received:
+			if !ok && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if !ok {
-				return errors.Join(errors.New("the agent closed the connection"), e.cause())
+				return e.ended()
 			}
 			if err := e.hear(ctx, body); err != nil {
 				return err

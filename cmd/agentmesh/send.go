@@ -152,12 +152,15 @@ func (l *line) await(ctx context.Context, cmd *cobra.Command, id string) error {
 		select {
 		case <-ctx.Done():
 			if !l.reached() {
-				return fmt.Errorf("no agent answers at %s; nothing was sent", l.where)
+				return l.unreached("no agent answers at " + l.where + "; nothing was sent")
 			}
 			return errors.New("no answer in time: the message may or may not have been stored; send it again with the same --id " + id)
 		case body, ok := <-l.received:
+			if !ok && ctx.Err() != nil {
+				continue
+			}
 			if !ok {
-				return fmt.Errorf("the agent closed the connection: %w", errors.Join(l.cause(), errors.New("no answer")))
+				return l.ended()
 			}
 			var in incoming
 			if json.Unmarshal(body, &in) != nil {
