@@ -23,7 +23,7 @@ type lock struct {
 }
 
 func (l *lock) flags(f *pflag.FlagSet) {
-	f.StringVar(&l.secret, "curve-secret", "", "file with the server's secret key: encrypts ZeroMQ with CURVE; see `agentmesh keys`")
+	f.StringVar(&l.secret, "curve-secret", "", "file with the server's secret key: encrypts ZeroMQ with CURVE; agentmesh keys makes it")
 	f.StringVar(&l.clients, "curve-clients", "", "directory with the public keys of those who may connect, or any")
 	f.BoolVar(&l.insecure, "insecure", false, "allow ZeroMQ without encryption on addresses other machines reach")
 }

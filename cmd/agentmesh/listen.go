@@ -29,7 +29,10 @@ func listenCommand() *cobra.Command {
 		Short: "Print what arrives for a user, one JSON line each",
 		Long: `listen logs in, joins the given rooms, and prints each envelope that arrives, compacted, as one line. The
 answers to its own Login, JoinRoom and Ping are not printed; "listening" on standard error says that all is
-set up. Over ZeroMQ it survives a restart of the agent: it logs in again and resumes where it was.`,
+set up. Over ZeroMQ it survives a restart of the agent: it logs in again and resumes where it was.
+
+  agentmesh listen --session - --room lobby < bob
+  agentmesh listen --session - --zmq tcp://mesh.example:5555 --curve-server server.key --curve-secret bob.key_secret < bob`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()

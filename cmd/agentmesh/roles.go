@@ -29,7 +29,7 @@ misses it. Whoever may connect may write to everybody; for sessions and rooms se
 
   agentmesh router --bind tcp://127.0.0.1:5555 --bind ipc:///run/mesh.sock
 
-With CURVE, other machines may connect:
+With CURVE, other machines may connect (agentmesh keys makes the keys):
 
   agentmesh router --bind 'tcp://*:5555' --curve-secret server.key_secret --curve-clients trusted/
 
@@ -81,7 +81,7 @@ what went before and nothing else.
 
   agentmesh broker --pub tcp://127.0.0.1:5560 --sub tcp://127.0.0.1:5561
 
-With CURVE, other machines may connect:
+With CURVE, other machines may connect (agentmesh keys makes the keys):
 
   agentmesh broker --pub 'tcp://*:5560' --sub 'tcp://*:5561' --curve-secret server.key_secret --curve-clients trusted/
 

@@ -79,7 +79,10 @@ func sendCommand() *cobra.Command {
 too and makes the command fail.
 
 --id names the message: sent again with the same id it is acknowledged again and delivered once. For a game
-TEXT is the payload; what is not JSON goes as a JSON string.`,
+TEXT is the payload; what is not JSON goes as a JSON string.
+
+  agentmesh send --session - --user bob "Hello" < ann
+  agentmesh send --session - --game chess --zmq tcp://mesh.example:5555 --curve-server server.key --curve-secret ann.key_secret e2e4 < ann`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
