@@ -118,8 +118,6 @@ func recovery(t testing.TB, c *redisx.Client, incarnation string) (held int, too
 	return len(pending), time.Since(begin)
 }
 
-func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
-
 // feed enqueues jobs of a stream and lets what is under test lag behind only so far.
 func (y *trial) feed(b *jobs.Broker, kind string, n int, keys int, each func(i int)) {
 	for i := range n {

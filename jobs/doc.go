@@ -24,7 +24,8 @@
 // What a handler asks for through TxFrom, changed states, new jobs of its queue, a result, is stored together with
 // the end of its job or not at all; a state that another job has changed meanwhile makes it be handled again. As
 // the jobs of a key run one at a time, on one agent at a time, and another takes over within a lease when
-// that one dies, a key owns its state: a game's, for instance.
+// that one dies, a key owns its state: a game's, for instance. Own runs a loop with a fixed tick on that: one
+// agent at a time has the key's jobs and commits its turns.
 //
 // A job may begin later (Job.At), be more urgent (Job.Priority), be put off by its handler (Snooze), be
 // cancelled, and have somebody wait for its end (Job.ResultFor, Broker.Wait, Broker.EnqueueBatch). Broker.Cron

@@ -64,7 +64,7 @@ func workerProcess(url string) {
 		inbox = handler
 	}
 	w, err := b.Join(ctx, jobs.WorkerConfig{
-		Queues: map[string]jobs.QueueConfig{"work": {Handler: handler, Concurrency: 8}},
+		Queues: map[string]jobs.QueueConfig{"work": {Handler: handler, Concurrency: 8}, "games": {Handler: owner(c), Concurrency: 8}},
 		Inbox:  inbox,
 		Orphan: func(context.Context, string, jobs.Job) error { return errors.New("not here") },
 	})
@@ -123,6 +123,8 @@ func spawn(t testing.TB, url string, line func(string), env ...string) *process 
 }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
+
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
 // TestKilledWorkersLoseNothing: what a killed process had taken is done by the others after its lease, and
 // the jobs of one key stay in order.

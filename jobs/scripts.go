@@ -39,6 +39,10 @@ var (
 	admitLua string
 	//go:embed lua/finish.lua
 	finishLua string
+	//go:embed lua/waiting.lua
+	waitingLua string
+	//go:embed lua/turn.lua
+	turnLua string
 	//go:embed lua/batch.lua
 	batchLua string
 	//go:embed lua/stats.lua
@@ -97,6 +101,8 @@ var (
 	cancelScript    = redisx.NewScript(queueLua + cancelLua)
 	admitScript     = redisx.NewScript(queueLua + admitLua)
 	finishScript    = redisx.NewScript(queueLua + finishLua)
+	waitingScript   = redisx.NewScript(queueLua + waitingLua)
+	turnScript      = redisx.NewScript(queueLua + turnLua)
 	batchScript     = redisx.NewScript(queueLua + batchLua)
 	statsScript     = redisx.NewScript(statsLua)
 	reviveScript    = redisx.NewScript(queueLua + reviveLua)
