@@ -46,6 +46,7 @@ type Agent struct {
 	limits   limits
 
 	dealers *zeromq.Router
+	mesh    *switchboard // nil without dealers, or when they do not relay
 	bridge  *websocket.Bridge
 	http    *http.Server
 	web     net.Listener
@@ -183,9 +184,18 @@ func (a *Agent) open(ctx context.Context) (err error) {
 // bind opens the sockets.
 func (a *Agent) bind(ctx context.Context) (err error) {
 	if len(a.cfg.ZeroMQ) > 0 {
+		var admit func(context.Context, string) (func(), error)
+		if a.cfg.Relay != RelayOff {
+			if a.mesh, err = newSwitchboard(a); err != nil {
+				return err
+			}
+			if a.cfg.Relay == RelayOpen {
+				admit = a.mesh.admit
+			}
+		}
 		a.dealers, err = zeromq.NewRouter(zeromq.RouterConfig{
 			Name: a.cfg.Name, Bind: a.cfg.ZeroMQ, MaxMessage: int64(a.cfg.MaxMessage), Window: a.cfg.Window,
-			QueueMessages: a.cfg.Queue, Logger: a.log,
+			QueueMessages: a.cfg.Queue, Admit: admit, Logger: a.log,
 		})
 		if err == nil {
 			err = a.dealers.Listen() //nolint:contextcheck // binding waits for nothing
@@ -218,6 +228,10 @@ func (a *Agent) bind(ctx context.Context) (err error) {
 func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 	parts.Go(func() error { return a.broker.Run(live) })
 	parts.Go(func() error { return a.router.Run(live) })
+	if a.mesh != nil {
+		parts.Go(func() error { return a.mesh.names.Run(live) })
+		parts.Go(func() error { return a.mesh.run(live) })
+	}
 	worker, err := a.broker.Join(ctx, a.workerConfig())
 	if err != nil {
 		return err
@@ -293,8 +307,12 @@ func (a *Agent) workerConfig() jobs.WorkerConfig {
 		queues[queueOf(typ)] = jobs.QueueConfig{Handler: middleware.Recover(a.panicked)(counted), Concurrency: a.cfg.Workers}
 	}
 	deliver := message.HandlerFunc(a.router.Deliver)
+	var volatile message.Handler
+	if a.mesh != nil {
+		volatile = message.HandlerFunc(a.mesh.arrive)
+	}
 	return jobs.WorkerConfig{
-		Name: a.cfg.Name, Queues: queues, Inbox: deliver, Broadcast: deliver,
+		Name: a.cfg.Name, Queues: queues, Inbox: deliver, Volatile: volatile, Broadcast: deliver,
 		Orphan:   func(ctx context.Context, _ string, j jobs.Job) error { return a.router.Reroute(ctx, j.Message) },
 		Died:     a.router.Forget,
 		Gap:      a.resyncGlobal,
@@ -337,6 +355,9 @@ func (a *Agent) gone(c *client) {
 // forget takes a closed client out of everything.
 func (a *Agent) forget(c *client) {
 	a.clients.remove(c)
+	if a.mesh != nil {
+		a.mesh.disown(c)
+	}
 	a.router.Detach(c)
 }
 

@@ -33,7 +33,8 @@
 // while agents run. A job that two workers died over runs alone from then on, and takes no neighbour along.
 //
 // An inbox exists from Join until another agent has emptied it after its owner died or left; sending to
-// one that does not exist fails with ErrNoAgent and stores nothing. A broadcast reaches every agent that
+// one that does not exist fails with ErrNoAgent and stores nothing. A volatile job (Job.Volatile) reaches an
+// inbox at most once, and is dropped when its agent is away. A broadcast reaches every agent that
 // is alive, in order, also across reconnects; an agent that fell behind what Redis keeps is told.
 //
 // # Slowness
@@ -71,6 +72,7 @@
 //	*:pr:<producer> STRING  number of the last batch of a producer's lane and what became of it; 1 h
 //	*:u:<once>      STRING  idempotency mark, of the key and Job.Once: the id of the job that was stored first; Job.OnceFor
 //	A:s0            STREAM  inbox, field e; only its owner or its reaper reads it; handled means deleted
+//	A:v             STREAM  volatile jobs, field e, capped; deleted when they were read
 //	A:o             STRING  1: open, 0: its owner is dead, nothing is accepted
 //	A:r             STRING  lock of the one who empties or reopens the inbox
 //	{m:a}:dead      STREAM  dead letters of inboxes

@@ -17,6 +17,8 @@ var (
 	addLua string
 	//go:embed lua/send.lua
 	sendLua string
+	//go:embed lua/volatile.lua
+	volatileLua string
 	//go:embed lua/broadcast.lua
 	broadcastLua string
 	//go:embed lua/ack.lua
@@ -88,6 +90,7 @@ var (
 
 	addScript       = redisx.NewScript(queueLua + laneLua + addLua)
 	sendScript      = redisx.NewScript(laneLua + sendLua)
+	volatileScript  = redisx.NewScript(volatileLua)
 	broadcastScript = redisx.NewScript(laneLua + broadcastLua)
 	ackScript       = redisx.NewScript(queueLua + ackLua)
 	retryScript     = redisx.NewScript(queueLua + retryLua)

@@ -94,7 +94,7 @@ func (s *shard) room() int {
 }
 
 // read takes jobs until the worker stops: first those of crashed workers, then new ones. ctx does not end
-// with the worker: a blocked read is waited for, since it may still deliver.
+// with the worker.
 func (s *shard) read(ctx context.Context) {
 	every := s.b.cfg.Lease / 3
 	s.nextReclaim = time.Now().Add(rand.N(every))
@@ -112,6 +112,9 @@ func (s *shard) read(ctx context.Context) {
 		if err == nil {
 			delay = 0
 			continue
+		}
+		if s.q.w.halted() {
+			return
 		}
 		s.recover(ctx, err)
 		delay = min(max(2*delay, 20*time.Millisecond), 500*time.Millisecond)
@@ -162,7 +165,7 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		}
 		free = 1 // of each stream
 	}
-	streams, err := s.b.redis.Blocking.XReadGroup(ctx, &redis.XReadGroupArgs{
+	streams, err := s.q.w.reads.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: "g", Consumer: s.q.w.me, Streams: append(slices.Clone(s.streams), ">", ">", ">", ">"), Count: int64(free),
 		Block: min(s.b.cfg.Block, s.b.cfg.Lease/3),
 	}).Result()

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +23,35 @@ type Client struct {
 	// Blocking is a pool of its own for XREAD and XREADGROUP with BLOCK, so that a waiting reader
 	// never holds a connection that a command needs.
 	Blocking redis.UniversalClient
+
+	blocking *redis.UniversalOptions
+	mu       sync.Mutex
+	readers  map[*Readers]struct{}
+}
+
+// Readers is one more pool for blocking reads. Close ends those in progress at once; what Redis has answered
+// them by then may be lost.
+type Readers struct {
+	redis.UniversalClient
+
+	of *Client
+}
+
+// Readers makes a pool that the caller closes.
+func (c *Client) Readers() *Readers {
+	r := &Readers{UniversalClient: connect(c.blocking), of: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readers[r] = struct{}{}
+	return r
+}
+
+// Close closes the pool, with the connections that are in use.
+func (r *Readers) Close() error {
+	r.of.mu.Lock()
+	delete(r.of.readers, r)
+	r.of.mu.Unlock()
+	return r.UniversalClient.Close()
 }
 
 // Open makes a Client from a URL. It does no I/O; the first command connects.
@@ -38,7 +68,7 @@ func Open(rawURL string) (*Client, error) {
 	blocking := *o
 	blocking.PoolSize = 64
 	blocking.ReadTimeout = 5 * time.Second // on top of it go-redis adds the time of BLOCK
-	return &Client{UniversalClient: connect(o), Blocking: connect(&blocking)}, nil
+	return &Client{UniversalClient: connect(o), Blocking: connect(&blocking), blocking: &blocking, readers: make(map[*Readers]struct{})}, nil
 }
 
 func connect(o *redis.UniversalOptions) redis.UniversalClient {
@@ -62,7 +92,13 @@ func (c *Client) Close() error {
 // ReloadTopology makes a Cluster client ask its nodes anew who owns which slot. Callers use it after a
 // network error: left alone the client notices a failover only after a minute.
 func (c *Client) ReloadTopology(ctx context.Context) {
-	for _, u := range []redis.UniversalClient{c.UniversalClient, c.Blocking} {
+	pools := []redis.UniversalClient{c.UniversalClient, c.Blocking}
+	c.mu.Lock()
+	for r := range c.readers {
+		pools = append(pools, r.UniversalClient)
+	}
+	c.mu.Unlock()
+	for _, u := range pools {
 		if cluster, ok := u.(*redis.ClusterClient); ok {
 			cluster.ReloadState(ctx)
 		}
