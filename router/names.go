@@ -211,12 +211,16 @@ func (n *Names) Resolve(ctx context.Context, names []string) ([]string, error) {
 
 // Run keeps the claims alive until ctx ends, then gives them up.
 func (n *Names) Run(ctx context.Context) error {
-	every := n.cfg.Lease / 3
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(n.cfg.Lease / 12)
 	defer tick.Stop()
 	for round, due := 0, true; ; {
+		switch {
+		case due && round%4 == 0:
+			n.renew(ctx, round%40 == 0)
+		case due:
+			n.claimWanted(ctx)
+		}
 		if due {
-			n.renew(ctx, round%10 == 0)
 			round++
 		}
 		n.tellLeft(ctx)
@@ -260,6 +264,27 @@ func (n *Names) renew(ctx context.Context, all bool) {
 		if err := n.renewShard(ctx, shard, have[shard], want[shard]); err != nil && ctx.Err() == nil {
 			n.cfg.Logger.Warn("renewing the claims of names failed; it is tried again", "error", err)
 			return
+		}
+	}
+}
+
+// claimWanted tries to get what another agent has or had.
+func (n *Names) claimWanted(ctx context.Context) {
+	var want [shards][]string
+	n.mu.Lock()
+	for s, at := range n.held {
+		if at.taken || at.unsure {
+			want[shardOf(s)] = append(want[shardOf(s)], s)
+		}
+	}
+	n.mu.Unlock()
+	for shard, list := range want {
+		for chunk := range slices.Chunk(list, batchSize) {
+			_, taken, err := n.call(ctx, shard, chunk)
+			if err != nil {
+				return // renew tells of it
+			}
+			n.learn(chunk, taken)
 		}
 	}
 }
