@@ -162,8 +162,14 @@ func (a *Agent) open(ctx context.Context) (err error) {
 	}
 	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := a.redis.Ping(ask).Err(); err != nil {
-		return fmt.Errorf("agents: Redis does not answer; is it running and the URL right? %w", err)
+	if a.embedded == nil {
+		warnings, err := a.redis.Check(ask)
+		for _, w := range warnings {
+			a.log.Warn(w)
+		}
+		if err != nil {
+			return fmt.Errorf("agents: %w", err)
+		}
 	}
 	if a.broker, err = jobs.New(jobs.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Lease: a.cfg.Lease, Logger: a.log}); err != nil {
 		return err
