@@ -33,6 +33,8 @@ var (
 	renewLua string
 	//go:embed lua/reclaim.lua
 	reclaimLua string
+	//go:embed lua/risk.lua
+	riskLua string
 	//go:embed lua/resync.lua
 	resyncLua string
 	//go:embed lua/fetch.lua
@@ -98,6 +100,7 @@ var (
 	handbackScript  = redisx.NewScript(queueLua + handbackLua)
 	renewScript     = redisx.NewScript(queueLua + renewLua)
 	reclaimScript   = redisx.NewScript(queueLua + reclaimLua)
+	riskScript      = redisx.NewScript(queueLua + riskLua)
 	resyncScript    = redisx.NewScript(queueLua + resyncLua)
 	promoteScript   = redisx.NewScript(queueLua + promoteLua)
 	fetchScript     = redisx.NewScript(queueLua + fetchLua)
