@@ -31,7 +31,7 @@ func TestCurve(t *testing.T) {
 		}
 		return d
 	}
-	clear := dial(zeromq.Security{})
+	plain := dial(zeromq.Security{})
 	sealed := dial(zeromq.Security{CurveClient: &zeromq.CurveClient{Server: public}})
 	login := fmt.Sprintf(`{"type":"Login","id":"1","from":{"type":"User","id":"ann","session":%q}}`, r.session(t, "ann"))
 	if err := sealed.Send(zmq4.NewMsgString(login)); err != nil {
@@ -41,7 +41,7 @@ func TestCurve(t *testing.T) {
 	if err != nil || len(answer.Frames) != 1 || !strings.Contains(string(answer.Frames[0]), `"type":"Ack"`) {
 		t.Errorf("answer %q, %v", answer.Frames, err)
 	}
-	if n := clear.Peers(); n != 0 {
+	if n := plain.Peers(); n != 0 {
 		t.Errorf("%d connections in the clear", n)
 	}
 }
