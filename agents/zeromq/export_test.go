@@ -131,3 +131,11 @@ func MemoryPipe() (net.Conn, net.Conn) { return newMemoryPipe(inprocAddr("test")
 func (r *Router) UseListener(l net.Listener) {
 	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
 }
+
+// Unread is how many reports of an XPUB wait for Recv.
+func Unread(s *Socket) int {
+	b := s.pattern.(*publisher)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reports.Len()
+}

@@ -71,22 +71,6 @@ func (q *inbox) offer(ln *lane, items []item) int {
 	return n
 }
 
-// force appends beyond the high-water mark.
-func (q *inbox) force(ln *lane, it item) {
-	q.mu.Lock()
-	q.appendLocked(ln, []item{it})
-	q.mu.Unlock()
-	q.ready.ring()
-}
-
-// full reports whether the lane is at its high-water mark; if so its room is signalled later.
-func (q *inbox) full(ln *lane) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	ln.held = len(ln.items)-ln.head >= q.hwm
-	return ln.held
-}
-
 func (q *inbox) appendLocked(ln *lane, items []item) {
 	if ln.head > 0 && len(ln.items)+len(items) > cap(ln.items) {
 		n := copy(ln.items, ln.items[ln.head:])

@@ -8,6 +8,15 @@ type Origin struct {
 	UserID    string // who the authenticator says it is
 }
 
+// know notes what the security of a connection says about the peer. When its handshake has failed, secured
+// is empty.
+func (o *Origin) know(s *Security, secured Secured) {
+	o.Mechanism, o.UserID = secured.Mechanism, secured.UserID
+	if s.curve() {
+		o.Mechanism = mechanismCurve
+	}
+}
+
 // MonitorEvent reports the life of a Socket's connections.
 type MonitorEvent struct {
 	Kind     EventKind
