@@ -139,3 +139,6 @@ func Unread(s *Socket) int {
 	defer b.mu.Unlock()
 	return b.reports.Len()
 }
+
+// Listener is what a Socket accepts from.
+func Listener(s *Socket) net.Listener { return s.binds[0].listener }
