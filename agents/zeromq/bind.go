@@ -68,13 +68,17 @@ func (s *Socket) serve(conn net.Conn, endpoint string) {
 		return
 	}
 	p := s.newPipe(endpoint, false)
-	defer s.leave(p)
 	l, err := s.welcome(conn, p, origin)
 	if err != nil {
+		s.leave(p)
 		s.refused(endpoint, origin, err)
 		return
 	}
 	l.run()
+	s.leave(p)
+	// What it has left unread goes on counting as a connection, or coming and going would fill the memory.
+	conn.Close()
+	s.inbox.drained(p.in, s.closing)
 }
 
 func (s *Socket) refused(endpoint string, origin *Origin, reason error) {

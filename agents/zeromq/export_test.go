@@ -142,3 +142,19 @@ func Unread(s *Socket) int {
 
 // Listener is what a Socket accepts from.
 func Listener(s *Socket) net.Listener { return s.binds[0].listener }
+
+// ParseGreeting is what the gate does with the 64 bytes of a greeting.
+func ParseGreeting(b []byte, mechanism string) (minor byte, err error) {
+	return parseGreeting(b, mechanism)
+}
+
+// ParseReady is what the gate of a socket does with the metadata of READY.
+func ParseReady(data []byte, own zmq4.SocketType) (peer zmq4.SocketType, routingID string, err error) {
+	r, err := parseReady(data, own)
+	return r.socketType, r.routingID, err
+}
+
+// AppendProperties encodes metadata as the gate passes it on.
+func AppendProperties(peer zmq4.SocketType, routingID string) []byte {
+	return appendReady(nil, ready{socketType: peer, routingID: routingID})
+}

@@ -55,10 +55,12 @@ type Options struct {
 	ReqRelaxed     bool // REQ: Send gives up an unanswered request; answers are matched (ZMQ_REQ_CORRELATE too)
 	XPubVerbose    bool // XPUB: Recv reports every subscription, not only the first to a topic
 
-	TCPKeepAlive      time.Duration // 0 means 15 s, negative means never
-	Backlog           int           // of listening; 0 means the system's
-	MaxConns          int           // accepted, those in their handshake included; 0 means 16384
-	ConnectsPerSecond int           // from one remote address, with bursts of as many; 0 means unlimited
+	TCPKeepAlive time.Duration // 0 means 15 s, negative means never
+	Backlog      int           // of listening; 0 means the system's
+	// MaxConns is how many connections are accepted, those in their handshake included, and those that have
+	// ended but left messages that Recv has not returned. 0 means 16384
+	MaxConns          int
+	ConnectsPerSecond int // from one remote address, with bursts of as many; 0 means unlimited
 
 	Security Security // the zero value: NULL, and everybody may connect
 	Inproc   *Inproc  // where inproc:// names are looked up; nil: no inproc

@@ -1,6 +1,7 @@
 package zeromq_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -148,6 +149,39 @@ func TestMaxConnsAndRate(t *testing.T) {
 			t.Errorf("refused because of %v", e.Reason)
 		}
 	}
+}
+
+// Those who fill their lane, go and come again do not fill the memory: they count until they are read.
+func TestWhatTheGoneLeaveIsBounded(t *testing.T) {
+	t.Parallel()
+	const conns, each = 3, 10
+	pull, url := bound(t, zmq4.Pull, zeromq.Options{MaxConns: conns, RecvHWM: each})
+	refused := monitor(t, pull, zeromq.Refused)
+	visit := func() {
+		conn := dialRaw(t, url[len("tcp://"):])
+		conn.Write(join(hello("PUSH", ""), bytes.Repeat(frame(0, []byte("x")), each)))
+		conn.(*net.TCPConn).CloseWrite()
+		expectClosed(t, conn)
+	}
+	for range 5 * conns {
+		visit()
+	}
+	for range 4 * conns {
+		if e := <-refused; !errors.Is(e.Reason, zeromq.ErrBusy) {
+			t.Errorf("refused because of %v", e.Reason)
+		}
+	}
+	for range conns * each {
+		want(t, pull, "x")
+	}
+	if _, err := pull.RecvFrames(timeout(t, 20*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one message more than %d of %d connections: %v", each, conns, err)
+	}
+	eventually(t, "they count no more", func() bool {
+		visit()
+		_, err := pull.RecvFrames(timeout(t, 20*time.Millisecond))
+		return err == nil
+	})
 }
 
 func TestBindsAndDials(t *testing.T) {
