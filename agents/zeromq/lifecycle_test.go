@@ -123,7 +123,9 @@ func TestReqPeers(t *testing.T) {
 	for i := range 2 {
 		put(t, req, "to a", fmt.Sprint(i))
 		want(t, a, "r", "", "to a", fmt.Sprint(i))
+		heard := req.Stats().In
 		put(t, b, "r", "", "not asked")
+		eventually(t, "b has been heard", func() bool { return req.Stats().In > heard })
 		put(t, a, "r", "no delimiter")
 		put(t, a, "r", "", "a answers")
 		want(t, req, "a answers")
