@@ -112,15 +112,11 @@ func (s *Socket) shakeHands(ctx context.Context, conn net.Conn, p *pipe, origin 
 	ctx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
 	defer cancel()
 	h := handshake{own: s.Type(), routingID: s.opts.RoutingID, security: &s.opts.Security, addr: origin.Addr, admit: admit}
-	secured, err := h.secure(ctx, conn, s.opts.MaxMessageSize)
-	if origin.know(&s.opts.Security, secured); err != nil {
+	l := s.newLink(p, conn)
+	peer, err := h.perform(ctx, conn, l.in)
+	if origin.know(peer); err != nil {
 		return nil, err
 	}
-	l := s.newLink(p, secured)
-	peer, err := h.perform(ctx, secured, l.in)
-	if origin.RoutingID, origin.UserID = peer.routingID, peer.userID; err != nil {
-		return nil, err
-	}
-	l.origin, l.answers = origin, peer.minor >= 1
+	l.sealer, l.origin, l.answers = h.sealer, origin, peer.minor >= 1
 	return l, conn.SetDeadline(time.Time{})
 }

@@ -4,17 +4,13 @@ package zeromq
 type Origin struct {
 	RoutingID string // what the peer calls itself, or what a ROUTER invented for it
 	Addr      string // of its end of the connection; "ipc" and "inproc" have none
-	Mechanism string // NULL, PLAIN or the name that Security.Wrap gave
+	Mechanism string // NULL, PLAIN or CURVE
 	UserID    string // who the authenticator says it is
 }
 
-// know notes what the security of a connection says about the peer. When its handshake has failed, secured
-// is empty.
-func (o *Origin) know(s *Security, secured Secured) {
-	o.Mechanism, o.UserID = secured.Mechanism, secured.UserID
-	if s.curve() {
-		o.Mechanism = mechanismCurve
-	}
+// know notes what a handshake has found out about the peer, though it may have failed.
+func (o *Origin) know(peer ready) {
+	o.RoutingID, o.Mechanism, o.UserID = peer.routingID, peer.mechanism, peer.userID
 }
 
 // MonitorEvent reports the life of a Socket's connections.

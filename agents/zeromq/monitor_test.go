@@ -21,16 +21,25 @@ func TestMonitor(t *testing.T) {
 		}
 		return "user of " + r.RoutingID + r.Username, nil
 	})
+	k, other := newKeys(), newKeys()
+	other.server = k.server
 	for _, c := range []struct {
 		name           string
 		server         zeromq.Security
 		client         func(name string) zeromq.Security
+		user           string
 		strangerIsSeen bool // before it is refused it has said its routing id
 	}{
-		{"NULL", zeromq.Security{Auth: auth}, func(string) zeromq.Security { return zeromq.Security{} }, true},
+		{"NULL", zeromq.Security{Auth: auth}, func(string) zeromq.Security { return zeromq.Security{} }, "user of friend", true},
 		{"PLAIN", zeromq.Security{Auth: auth, PlainServer: true}, func(name string) zeromq.Security {
 			return zeromq.Security{PlainUsername: name}
-		}, false},
+		}, "user of friend", false},
+		{"CURVE", k.serves(), func(name string) zeromq.Security {
+			if name == "stranger" {
+				return other.asks()
+			}
+			return k.asks()
+		}, "ann", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,19 +58,19 @@ func TestMonitor(t *testing.T) {
 					t.Errorf("%v because of %v, want %v", e.Kind, e.Reason, reason)
 				}
 			}
-			check(<-up, "friend", "user of friend", nil)
+			check(<-up, "friend", c.user, nil)
 			if e := <-met; e.Endpoint != url || e.Origin.Addr != url[len("tcp://"):] {
 				t.Errorf("%+v at %s", e.Origin, e.Endpoint)
 			}
 			impostor := dialled(t, zmq4.Dealer, zeromq.Options{RoutingID: "friend", Security: c.client("friend"), ReconnectInterval: -1}, url)
-			check(<-refused, "friend", "user of friend", zeromq.ErrRoutingID)
+			check(<-refused, "friend", c.user, zeromq.ErrRoutingID)
 			impostor.Close()
 
 			friend.Close()
 			if e := <-down; e.Reason == nil {
 				t.Error("down without a reason")
 			} else {
-				check(e, "friend", "user of friend", e.Reason)
+				check(e, "friend", c.user, e.Reason)
 			}
 			stranger := newSocket(t, zmq4.Dealer, zeromq.Options{RoutingID: "stranger", Security: c.client("stranger"), ReconnectInterval: -1})
 			denied := monitor(t, stranger, zeromq.Refused)

@@ -1,8 +1,6 @@
 package zeromq_test
 
 import (
-	"context"
-	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -29,16 +27,11 @@ func control(t testing.TB, c any, f func(fd int)) {
 func TestTCPKeepAlive(t *testing.T) {
 	t.Parallel()
 	for want, option := range map[int]time.Duration{0: -1, 15: 0, 42: 42 * time.Second} {
-		conns := make(chan net.Conn, 2)
-		look := func(_ context.Context, conn net.Conn) (zeromq.Secured, error) {
-			conns <- conn
-			return zeromq.Secured{Conn: conn, Mechanism: "NULL"}, nil
-		}
-		options := zeromq.Options{TCPKeepAlive: option, Security: zeromq.Security{Wrap: look}}
-		_, url := bound(t, zmq4.Pull, options)
-		dialled(t, zmq4.Push, options, url)
-		for range 2 {
-			control(t, <-conns, func(fd int) {
+		a, url := bound(t, zmq4.Pull, zeromq.Options{TCPKeepAlive: option})
+		b := dialled(t, zmq4.Push, zeromq.Options{TCPKeepAlive: option}, url)
+		for _, s := range []*zeromq.Socket{a, b} {
+			peers(t, s, 1)
+			control(t, zeromq.Conn(s), func(fd int) {
 				on, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_KEEPALIVE)
 				if err != nil || (on != 0) != (want != 0) {
 					t.Errorf("TCPKeepAlive %v: SO_KEEPALIVE %d, %v", option, on, err)
