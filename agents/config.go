@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/agents/zeromq"
 	"github.com/agentmesh/agentmesh/internal/telemetry"
 )
 
@@ -19,16 +20,22 @@ type Config struct {
 	ZeroMQ []string // endpoints of the ROUTER, as tcp://127.0.0.1:5555 or ipc:///run/mesh.sock; port 0 picks a free one
 	HTTP   string   // host:port of the WebSocket bridge (/ws) and, with Dev, the chat page; empty means none
 
+	// NotifyPub and NotifySub are endpoints of a broker of notifications, apart from the mesh: PUB sockets
+	// connect to the one, SUB sockets to the other, and a subscriber gets [topic, 0x00, payload] by a prefix
+	// of the topic. Whoever may connect may publish and hear everything. Both or neither.
+	NotifyPub, NotifySub []string
+
 	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit
 	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
 	Prefix       string // of all keys; empty means "m"
 
 	Origins []string // from which browsers may connect; empty means this host only, "*" any
 	Dev     bool     // the page may make its own sessions; refused unless HTTP is loopback
-	// Insecure allows ZeroMQ without encryption on an address other machines can reach: sessions are
+	// Insecure allows ZeroMQ without Security.CurveServer on an address other machines can reach: sessions are
 	// readable on the way.
 	Insecure bool
-	Relay    Relay // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
+	Security zeromq.Security // of the ZeroMQ endpoints; zero means NULL and everybody
+	Relay    Relay           // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
 
 	MaxMessage  int           // bytes of an envelope; 0 means 64 KiB, at most 192 KiB
 	Window      int           // messages of one client in work at a time, then its socket is not read; 0 means 256
@@ -78,7 +85,10 @@ type Request struct {
 
 // Addresses are where a running agent can be reached; ports are real.
 type Addresses struct {
-	ZeroMQ  []string
+	ZeroMQ []string
+	// NotifyPub and NotifySub are those of the notification broker.
+	NotifyPub, NotifySub []string
+
 	HTTP    string
 	Metrics string // the URL
 	Redis   string // without credentials
@@ -167,12 +177,7 @@ func (c *Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Metrics); err != nil && c.Metrics != "" {
 		return fmt.Errorf("agents: Metrics must be host:port, not %s", c.Metrics)
 	}
-	for _, ep := range c.ZeroMQ {
-		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && !loopback(addr) {
-			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; bind a loopback address or say Insecure", ep)
-		}
-	}
-	return nil
+	return c.validateZeroMQ()
 }
 
 func loopback(addr string) bool {
