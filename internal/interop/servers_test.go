@@ -81,11 +81,11 @@ var relays = []struct {
 }{
 	{"agentmesh router", func(t testing.TB, k *trust) relay {
 		p := start(t, nil, bin, append([]string{"router", "--bind", anyPort}, k.flags()...)...)
-		return relay{endpoint: p.ready(t)["zmq"]}
+		return relay{endpoint: p.ready(t)["bind"]}
 	}},
 	{"agentmesh serve", func(t testing.TB, k *trust) relay {
 		p := start(t, nil, bin, append([]string{
-			"serve", "--dev", "--name", "agent", "--relay", "open", "--redis", "embedded", "--embedded-addr", "127.0.0.1:0", "--zmq", anyPort, "--http", "127.0.0.1:0",
+			"serve", "--dev", "--name", "mesh", "--relay", "open", "--redis", "embedded", "--embedded-addr", "127.0.0.1:0", "--zmq", anyPort, "--http", "127.0.0.1:0",
 		}, k.flags()...)...)
 		return relay{endpoint: p.ready(t)["zmq"], strict: true}
 	}},
