@@ -21,7 +21,7 @@ func secured() map[string]func(testing.TB, *trust) (string, string) {
 		list[s.name] = func(t testing.TB, k *trust) (string, string) { return "DEALER", s.start(t, k).endpoint }
 	}
 	for _, s := range brokers {
-		list[s.name] = func(t testing.TB, k *trust) (string, string) { return "SUB", s.start(t, k).sub }
+		list[s.name+", notifications"] = func(t testing.TB, k *trust) (string, string) { return "SUB", s.start(t, k).sub }
 	}
 	return list
 }

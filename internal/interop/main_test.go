@@ -1,17 +1,35 @@
 package interop_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/agentmesh/agentmesh/internal/leaktest"
 )
 
-// bin is our program under test, python the interpreters of our peers.
-var bin, zmqPython, vpaPython string
+// bin is our program under test.
+var bin string
+
+// zmqPython is the interpreter of the libzmq peers, Debian's, whatever comes first on the PATH.
+const zmqPython = "/usr/bin/python3"
+
+// vpaPython is the one that has Very Powerful Agents. .ci/vpa installs it if need be.
+var vpaPython = sync.OnceValues(func() (string, error) {
+	var stderr bytes.Buffer
+	install := exec.Command("../../.ci/vpa")
+	install.Stderr = &stderr
+	out, err := install.Output()
+	if err != nil {
+		return "", fmt.Errorf("Very Powerful Agents, which this test runs against, is not there: %w\n%s", err, &stderr)
+	}
+	return strings.TrimSpace(string(out)), nil
+})
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "agentmesh-interop-")
@@ -33,17 +51,9 @@ func prepare(dir string) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the program under test: %w\n%s", err, out)
 	}
-	zmqPython = "/usr/bin/python3"
 	if out, err := exec.Command(zmqPython, "-c", "import zmq").CombinedOutput(); err != nil {
 		return fmt.Errorf("the libzmq peers need python3-zmq (apt-get install -y python3-zmq): %w\n%s", err, out)
 	}
-	install := exec.Command("../../.ci/vpa")
-	install.Stderr = os.Stderr
-	out, err := install.Output()
-	if err != nil {
-		return fmt.Errorf("Very Powerful Agents, which these tests run against, is not there: %w", err)
-	}
-	vpaPython = string(out[:len(out)-1])
 	return nil
 }
 

@@ -3,6 +3,7 @@ package interop_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -91,6 +92,18 @@ func (p *process) ready(t testing.TB) map[string]string {
 		values[k] = v
 	}
 	return values
+}
+
+// runCommand runs our program to its end.
+func runCommand(t testing.TB, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, bin, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%q: %v\n%s", args, err, out)
+	}
+	return string(out)
 }
 
 // logs is a program's standard error.

@@ -45,11 +45,16 @@ func libzmq(t testing.TB) *python { return startPython(t, nil, zmqPython, "peer.
 
 // vpa starts a process for agents of Very Powerful Agents.
 func vpa(t testing.TB) *python {
+	t.Helper()
+	interpreter, err := vpaPython()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var env []string
 	if checkout := os.Getenv("AGENTMESH_VPA"); checkout != "" {
 		env = []string{"PYTHONPATH=" + checkout}
 	}
-	return startPython(t, env, vpaPython, "vpa.py")
+	return startPython(t, env, interpreter, "vpa.py")
 }
 
 func startPython(t testing.TB, env []string, interpreter, script string) *python {

@@ -107,6 +107,7 @@ func everything(t *testing.T, one, two framed) {
 	t.Helper()
 	for _, rest := range [][]string{
 		{"\x00\x00\x01", "1"}, {"", "1"}, {"\x00", "a notification"}, {"\x02", "no type we know"},
+		{"\x01", `{"payload": "\u00e9"}`}, // as 0.0.3 wrote payloads
 		{"\x01", "\xff\xfe not UTF-8"}, {"\x01", "four", "frames"}, {"one"}, {}, {"", "", ""},
 		{"\x01", strings.Repeat("\x00x", 1<<19)},
 	} {

@@ -73,12 +73,16 @@ type relay struct {
 	endpoint string
 	python   bool // it is Very Powerful Agents' own
 	strict   bool // it passes only what an agent of Very Powerful Agents survives
+
+	redis string // the broker of a mesh
 }
 
-var relays = []struct {
+type relayServer struct {
 	name  string
 	start func(testing.TB, *trust) relay
-}{
+}
+
+var relays = []relayServer{
 	{"agentmesh router", func(t testing.TB, k *trust) relay {
 		p := start(t, nil, bin, append([]string{"router", "--bind", anyPort}, k.flags()...)...)
 		return relay{endpoint: p.ready(t)["bind"]}
@@ -87,7 +91,8 @@ var relays = []struct {
 		p := start(t, nil, bin, append([]string{
 			"serve", "--dev", "--name", "mesh", "--relay", "open", "--redis", "embedded", "--embedded-addr", "127.0.0.1:0", "--zmq", anyPort, "--http", "127.0.0.1:0",
 		}, k.flags()...)...)
-		return relay{endpoint: p.ready(t)["zmq"], strict: true}
+		ready := p.ready(t)
+		return relay{endpoint: ready["zmq"], strict: true, redis: ready["redis"]}
 	}},
 	{"Python router", func(t testing.TB, k *trust) relay {
 		r := vpa(t).open("router", k.serverSide(command{"do": "router", "address": "tcp://127.0.0.1:*"}))
@@ -106,6 +111,14 @@ var brokers = []struct {
 		p := start(t, nil, bin, append([]string{"broker", "--pub", anyPort, "--sub", anyPort}, k.flags()...)...)
 		ready := p.ready(t)
 		return broker{ready["pub"], ready["sub"]}
+	}},
+	{"agentmesh serve", func(t testing.TB, k *trust) broker {
+		p := start(t, nil, bin, append([]string{
+			"serve", "--redis", "embedded", "--embedded-addr", "127.0.0.1:0", "--zmq", "", "--http", "",
+			"--notify-pub", anyPort, "--notify-sub", anyPort,
+		}, k.flags()...)...)
+		ready := p.ready(t)
+		return broker{ready["notify-pub"], ready["notify-sub"]}
 	}},
 	{"Python broker", func(t testing.TB, k *trust) broker {
 		b := vpa(t).open("broker", k.serverSide(command{"do": "broker", "pub": "tcp://127.0.0.1:*", "sub": "tcp://127.0.0.1:*"}))
