@@ -8,6 +8,7 @@ before they send. What is lost is counted and does not count as delivered.
 """
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -279,13 +280,17 @@ def processor(process):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+processes = []
+
+
 def spawn(*words):
-    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pipe = subprocess.PIPE
+    processes.append(subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True))
+    return processes[-1]
 
 
 def client(kind, *args):
-    process = spawn(sys.executable, __file__, "client", kind, *map(str, args))
-    return process
+    return spawn(sys.executable, __file__, "client", kind, *map(str, args))
 
 
 def result(process):
@@ -295,11 +300,12 @@ def result(process):
     return json.loads(line)
 
 
-def end(*processes):
-    for p in processes:
+def end(*ended):
+    for p in ended:
         p.kill()
-    for p in processes:
+    for p in ended:
         p.communicate()
+        processes.remove(p)
 
 
 def python_server(command):
@@ -424,6 +430,7 @@ def main(program, rounds="3"):
     for r in range(int(rounds)):
         for name, measure in MEASUREMENTS:
             for system, start in list(systems.items())[:: 1 if r % 2 == 0 else -1]:
+                signal.alarm(300)  # ends a measurement that does not end by itself
                 for quantity, value in measure(start).items():
                     results.setdefault((name, quantity), {}).setdefault(system, []).append(value)
         print(f"round {r + 1} done", file=sys.stderr)
@@ -450,4 +457,8 @@ if sys.argv[1] == "client":
     if kind.startswith("vpa"):
         os._exit(0)  # shutdown() may wait for ever
 else:
-    main(*sys.argv[1:])
+    try:
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit("a measurement does not end"))
+        main(*sys.argv[1:])
+    finally:
+        end(*list(processes))
