@@ -18,6 +18,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TICK = os.sysconf("SC_CLK_TCK")
 BODY = b"x" * 32
+ANY = "tcp://127.0.0.1:*"
 now = time.monotonic  # one clock for all processes of the machine
 
 
@@ -29,6 +30,7 @@ def say(**what):
 
 
 def socket(kind, endpoint, name=b"", subscribe=None):
+    """A socket that is connected, or bound where the endpoint is "direct"."""
     import zmq
 
     s = zmq.Context.instance().socket(getattr(zmq, kind))
@@ -38,16 +40,22 @@ def socket(kind, endpoint, name=b"", subscribe=None):
         s.identity = name
     if subscribe is not None:
         s.setsockopt(zmq.SUBSCRIBE, subscribe)
-    s.connect(endpoint)
+    if endpoint == "direct":
+        s.bind(ANY)
+        say(ready=s.last_endpoint.decode())
+    else:
+        s.connect(endpoint)
     return s
 
 
-def named(endpoint, name):
-    """A DEALER that the router knows."""
+def named(endpoint, name, direct=""):
+    """A DEALER that the router knows, if there is one."""
     s = socket("DEALER", endpoint, name)
-    s.send_multipart([name, b"\x01", b"known"])
-    s.recv_multipart()
-    say(ready=True)
+    if "direct" not in (endpoint, direct):
+        s.send_multipart([name, b"\x01", b"known"])
+        s.recv_multipart()
+    if endpoint != "direct":
+        say(ready=True)
     return s
 
 
@@ -57,8 +65,8 @@ def raw_pong(endpoint):
         s.send_multipart(s.recv_multipart())
 
 
-def raw_ping(endpoint, n):
-    s, taken = named(endpoint, b"sender"), []
+def raw_ping(endpoint, n, direct=""):
+    s, taken = named(endpoint, b"sender", direct), []
     for _ in range(n):
         begin = now()
         s.send_multipart([b"receiver", b"\x01", BODY])
@@ -79,8 +87,8 @@ def raw_drain(endpoint, n):
     say(end=now(), received=n)
 
 
-def raw_flood(endpoint, n):
-    s = named(endpoint, b"sender")
+def raw_flood(endpoint, n, direct=""):
+    s = named(endpoint, b"sender", direct)
     begin, in_flight = now(), 0
     for _ in range(n):
         if in_flight == 1000:
@@ -93,7 +101,8 @@ def raw_flood(endpoint, n):
 
 def raw_subscribe(endpoint, n):
     s = socket("SUB", endpoint, subscribe=b"topic")
-    say(ready=True)
+    if endpoint != "direct":
+        say(ready=True)
     received, end, s.rcvtimeo = 0, 0, 60000
     import zmq
 
@@ -275,6 +284,8 @@ def vpa_notify(pub, sub, n):
 
 def processor(process):
     """Seconds of processor time of a process."""
+    if not process:
+        return 0
     with open(f"/proc/{process.pid}/stat") as f:
         fields = f.read().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICK
@@ -315,9 +326,6 @@ def python_server(command):
     return process, json.loads(process.stdout.readline())["bound"].split(",")
 
 
-ANY = "tcp://127.0.0.1:*"
-
-
 def our_server(program, role, **flags):
     words = [program, role]
     for name in flags:
@@ -339,34 +347,40 @@ def round_trips(peers, n):
     def measure(start):
         server, (endpoint,) = start["router"]()
         pong = client(peers + "_pong", endpoint)
-        result(pong)
-        ping = client(peers + "_ping", endpoint, n)
+        ping = client(peers + "_ping", *past(server, endpoint, result(pong)), n, *direct(server))
         result(ping)
         got = latency(result(ping)["taken"])
-        end(ping, pong, server)
+        end(ping, pong, *([server] if server else []))
         return got
 
     return measure
 
 
+def past(server, endpoint, ready):
+    """Where the other client connects: to the server or, without one, to the first client."""
+    return [endpoint if server else ready["ready"]]
+
+
+def direct(server):
+    return [] if server else ["direct"]
+
+
 def rate(server, receiver, sender, before):
     sent, got = result(sender), result(receiver)
-    used = processor(server) - before
-    end(sender, receiver, server)
-    return {
-        "messages/s": got["received"] / (got["end"] - sent["begin"]),
-        "server's CPU µs/message": used / sent["sent"] * 1e6,
-        "lost": sent["sent"] - got["received"],
-    }
+    found = {"messages/s": got["received"] / (got["end"] - sent["begin"]), "lost": sent["sent"] - got["received"]}
+    if server:
+        found["server's CPU µs/message"] = (processor(server) - before) / sent["sent"] * 1e6
+    end(sender, receiver, *([server] if server else []))
+    return found
 
 
 def routed(peers, n):
     def measure(start):
         server, (endpoint,) = start["router"]()
         receiver = client(peers + "_drain", endpoint, n)
-        result(receiver)
+        there = past(server, endpoint, result(receiver))
         before = processor(server)
-        sender = client(peers + "_flood", endpoint, n)
+        sender = client(peers + "_flood", *there, n, *direct(server))
         result(sender)
         return rate(server, receiver, sender, before)
 
@@ -377,9 +391,9 @@ def published(peers, n):
     def measure(start):
         server, (pub, sub) = start["broker"]()
         receiver = client(peers + "_subscribe", *([sub] if peers == "raw" else [pub, sub]), n)
-        result(receiver)
+        there = past(server, pub, result(receiver))
         before = processor(server)
-        sender = client(peers + "_publish", *([pub] if peers == "raw" else [pub, sub]), n)
+        sender = client(peers + "_publish", *(there if peers == "raw" else [pub, sub]), n)
         result(sender)
         return rate(server, receiver, sender, before)
 
@@ -398,15 +412,15 @@ def notified(peers, n):
     return measure
 
 
-MEASUREMENTS = [
-    ("router: one message there and back (pyzmq)", round_trips("raw", 2000)),
-    ("router: 100,000 messages, 1000 in flight (pyzmq)", routed("raw", 100000)),
-    ("router: one message there and back (VPA)", round_trips("vpa", 60)),
-    ("router: burst of 20,000 (VPA)", routed("vpa", 20000)),
-    ("broker: one publication (pyzmq)", notified("raw", 50)),
-    ("broker: burst of 100,000 (pyzmq)", published("raw", 100000)),
-    ("broker: one publication (VPA)", notified("vpa", 60)),
-    ("broker: burst of 20,000 (VPA)", published("vpa", 20000)),
+MEASUREMENTS = [  # and whether the clients can do it without a server
+    ("router: one message there and back (pyzmq)", round_trips("raw", 2000), True),
+    ("router: 100,000 messages, 1000 in flight (pyzmq)", routed("raw", 100000), True),
+    ("router: one message there and back (VPA)", round_trips("vpa", 60), False),
+    ("router: burst of 20,000 (VPA)", routed("vpa", 20000), False),
+    ("broker: one publication (pyzmq)", notified("raw", 50), False),
+    ("broker: burst of 100,000 (pyzmq)", published("raw", 100000), True),
+    ("broker: one publication (VPA)", notified("vpa", 60), False),
+    ("broker: burst of 20,000 (VPA)", published("vpa", 20000), False),
 ]
 
 
@@ -425,11 +439,15 @@ def main(program, rounds="3"):
             "router": lambda: our_server(program, "router", bind=True),
             "broker": lambda: our_server(program, "broker", pub=True, sub=True),
         },
+        # The clients connected with each other: they go no faster than this.
+        "no server": {"router": lambda: (None, ["direct"]), "broker": lambda: (None, ["direct"] * 2)},
     }
     results = {}
     for r in range(int(rounds)):
-        for name, measure in MEASUREMENTS:
+        for name, measure, alone in MEASUREMENTS:
             for system, start in list(systems.items())[:: 1 if r % 2 == 0 else -1]:
+                if system == "no server" and not alone:
+                    continue
                 signal.alarm(300)  # ends a measurement that does not end by itself
                 for quantity, value in measure(start).items():
                     results.setdefault((name, quantity), {}).setdefault(system, []).append(value)
@@ -437,17 +455,18 @@ def main(program, rounds="3"):
     import zmq
 
     print(f"Python {sys.version.split()[0]}, pyzmq {zmq.__version__}, libzmq {zmq.zmq_version()}, load {os.getloadavg()[0]:.1f}\n")
-    print("| what | quantity | Python | agentmesh | better by |")
-    print("|---|---|---:|---:|---:|")
+    print("| what | quantity | Python | agentmesh | better by | no server |")
+    print("|---|---|---:|---:|---:|---:|")
     for (name, quantity), by in results.items():
         theirs, ours = by["Python"], by["agentmesh"]
+        alone = shown(by["no server"]) if "no server" in by else ""
         if quantity == "lost":
             if any(theirs + ours):
-                print(f"| {name} | lost | {shown(theirs)} | {shown(ours)} | |")
+                print(f"| {name} | lost | {shown(theirs)} | {shown(ours)} | | {alone} |")
             continue
         pairs = zip(ours, theirs) if quantity == "messages/s" else zip(theirs, ours)
         ratios = shown([a / b if b else float("nan") for a, b in pairs])
-        print(f"| {name} | {quantity} | {shown(theirs)} | {shown(ours)} | {ratios} |")
+        print(f"| {name} | {quantity} | {shown(theirs)} | {shown(ours)} | {ratios} | {alone} |")
 
 
 OUT = sys.stdout
