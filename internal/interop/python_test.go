@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -170,9 +169,6 @@ func (r *remote) next() []string {
 }
 
 func (r *remote) close() { r.do(command{"do": "close", "as": r.name}) }
-
-// bounds are the endpoints the peer is bound to.
-func (r *remote) bounds() []string { return strings.Split(r.bound, ",") }
 
 func inHex(frames []string) []string {
 	coded := make([]string, len(frames))
