@@ -56,6 +56,7 @@ var House = []Place{
 
 	{Dir: "internal/archtest", Floor: forTests},
 	{Dir: "internal/doctest", Floor: forTests},
+	{Dir: "internal/interop", Floor: forTests, Owns: []string{"github.com/go-zeromq/zmq4"}},
 	{Dir: "internal/leaktest", Floor: forTests, Owns: []string{"go.uber.org/goleak"}},
 	{Dir: "internal/testbrowser", Floor: forTests, Owns: []string{"github.com/chromedp"}},
 	{Dir: "internal/testrun", Floor: forTests},
