@@ -121,6 +121,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.started.Swap(true) {
 		return errors.New("agents: an Agent runs once")
 	}
+	defer a.flushTraces(ctx)
 	if err := a.open(ctx); err != nil {
 		a.close()
 		return err
@@ -143,7 +144,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	stop()
 	broken := parts.Wait() // first: while a part runs, it may begin operations
 	a.operations.Wait()
-	a.flushTraces(ctx)
 	if errors.Is(err, broken) {
 		return err
 	}
