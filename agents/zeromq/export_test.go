@@ -59,15 +59,15 @@ func Handshake(data []byte, chunk int, s Security) (routingID string, err error)
 	return r.routingID, err
 }
 
-// WriteUntil runs the writer of an outbox over a connection that fails after limit bytes.
-func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err error) {
+// WriteUntil runs the writer of an outbox, with a sealer or without, over a connection that fails after limit bytes.
+func WriteUntil(limit int, messages [][][]byte, s *curve.Sealer) (written []byte, sent int, err error) {
 	conn := &failing{left: limit}
 	o := outbox{buffers: &sync.Pool{New: func() any { b := make([]byte, 0, bufferCap); return &b }}}
 	batch := make([]queued, len(messages))
 	for i, m := range messages {
 		batch[i] = queued{m, wireSize(m)}
 	}
-	sent, err = o.flush(writer{conn: conn}, appendCommand(nil, "PONG", nil), batch)
+	sent, err = o.flush(writer{conn: conn, sealer: s}, appendCommand(nil, "PONG", nil), batch)
 	return conn.written, sent, err
 }
 
@@ -141,9 +141,48 @@ func (r *Router) UseListener(l net.Listener) {
 	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
 }
 
+// Unread is how many reports of an XPUB wait for Recv.
+func Unread(s *Socket) int {
+	b := s.pattern.(*publisher)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reports.Len()
+}
+
+// Listener is what a Socket accepts from.
+func Listener(s *Socket) net.Listener { return s.binds[0].listener }
+
+// ParseGreeting is what the gate does with the 64 bytes of a greeting.
+func ParseGreeting(b []byte, mechanism string) (minor byte, err error) {
+	return parseGreeting(b, mechanism)
+}
+
+// ParseReady is what the gate of a socket does with the metadata of READY.
+func ParseReady(data []byte, own zmq4.SocketType) (peer zmq4.SocketType, routingID string, err error) {
+	r, err := parseReady(data, own)
+	return r.socketType, r.routingID, err
+}
+
+// AppendProperties encodes metadata as the gate passes it on.
+func AppendProperties(peer zmq4.SocketType, routingID string) []byte {
+	return appendReady(nil, ready{socketType: peer, routingID: routingID})
+}
+
 // Handshakes counts those under way.
 func (r *Router) Handshakes() int {
 	r.door.waiting.mu.Lock()
 	defer r.door.waiting.mu.Unlock()
 	return r.door.waiting.conns.Len()
+}
+
+// Conn is the connection of a Socket that has one.
+func Conn(s *Socket) net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.pipes {
+		if l := p.link.Load(); l != nil {
+			return l.conn
+		}
+	}
+	return nil
 }
