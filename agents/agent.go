@@ -49,6 +49,7 @@ type Agent struct {
 
 	dealers *zeromq.Router
 	notify  *zeromq.Broker
+	mesh    *switchboard // nil without dealers, or when they do not relay
 	bridge  *websocket.Bridge
 	http    *http.Server
 	web     net.Listener
@@ -178,8 +179,14 @@ func (a *Agent) open(ctx context.Context) (err error) {
 	}
 	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := a.redis.Ping(ask).Err(); err != nil {
-		return fmt.Errorf("agents: Redis does not answer; is it running and the URL right? %w", err)
+	if a.embedded == nil {
+		warnings, err := a.redis.Check(ask)
+		for _, w := range warnings {
+			a.log.Warn(w)
+		}
+		if err != nil {
+			return fmt.Errorf("agents: %w", err)
+		}
 	}
 	if a.broker, err = jobs.New(jobs.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Lease: a.cfg.Lease, Logger: a.log, Metrics: a.jobMetrics()}); err != nil {
 		return err
@@ -200,9 +207,18 @@ func (a *Agent) open(ctx context.Context) (err error) {
 // bind opens the sockets.
 func (a *Agent) bind(ctx context.Context) (err error) {
 	if len(a.cfg.ZeroMQ) > 0 {
+		var admit func(context.Context, string) (func(), error)
+		if a.cfg.Relay != RelayOff {
+			if a.mesh, err = newSwitchboard(a); err != nil {
+				return err
+			}
+			if a.cfg.Relay == RelayOpen {
+				admit = a.mesh.admit
+			}
+		}
 		a.dealers, err = zeromq.NewRouter(zeromq.RouterConfig{
 			Name: a.cfg.Name, Bind: a.cfg.ZeroMQ, MaxMessage: int64(a.cfg.MaxMessage), Window: a.cfg.Window,
-			QueueMessages: a.cfg.Queue, Security: a.cfg.Security, Logger: a.log,
+			QueueMessages: a.cfg.Queue, Security: a.cfg.Security, Admit: admit, Logger: a.log,
 		})
 		if err == nil {
 			err = a.dealers.Listen() //nolint:contextcheck // binding waits for nothing
@@ -256,6 +272,10 @@ func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 func (a *Agent) startBroker(ctx, live context.Context, parts *errgroup.Group) error {
 	parts.Go(func() error { return a.broker.Run(live) })
 	parts.Go(func() error { return a.router.Run(live) })
+	if a.mesh != nil {
+		parts.Go(func() error { return a.mesh.names.Run(live) })
+		parts.Go(func() error { return a.mesh.run(live) })
+	}
 	worker, err := a.broker.Join(ctx, a.workerConfig())
 	if err != nil {
 		return err
@@ -326,8 +346,12 @@ func (a *Agent) workerConfig() jobs.WorkerConfig {
 		queues[queueOf(typ)] = jobs.QueueConfig{Handler: a.watched(telemetry.Job, counted), Concurrency: a.cfg.Workers}
 	}
 	deliver := message.HandlerFunc(a.router.Deliver)
+	var volatile message.Handler
+	if a.mesh != nil {
+		volatile = message.HandlerFunc(a.mesh.arrive)
+	}
 	return jobs.WorkerConfig{
-		Name: a.cfg.Name, Queues: queues, Inbox: deliver, Broadcast: deliver,
+		Name: a.cfg.Name, Queues: queues, Inbox: deliver, Volatile: volatile, Broadcast: deliver,
 		Orphan:   func(ctx context.Context, _ string, j jobs.Job) error { return a.router.Reroute(ctx, j.Message) },
 		Died:     a.router.Forget,
 		Gap:      a.resyncGlobal,
@@ -371,6 +395,9 @@ func (a *Agent) gone(c *client, reason error) {
 // forget takes a closed client out of everything.
 func (a *Agent) forget(c *client) {
 	a.clients.remove(c)
+	if a.mesh != nil {
+		a.mesh.disown(c)
+	}
 	a.router.Detach(c)
 }
 

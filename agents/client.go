@@ -3,6 +3,7 @@ package agents
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
@@ -42,6 +43,8 @@ type client struct {
 
 	claimed message.Credential // the last session this client showed; its decoding goroutine only
 	digest  string             // of claimed
+
+	named atomic.Bool // its routing id is claimed in the mesh
 
 	mu       sync.Mutex
 	closed   bool

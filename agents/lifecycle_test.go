@@ -126,7 +126,7 @@ func TestNoBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = a.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "Redis does not answer") || strings.Contains(err.Error(), "hunter2") {
+	if err == nil || !strings.Contains(err.Error(), "does not answer; is it running") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("Run returned %v", err)
 	}
 }

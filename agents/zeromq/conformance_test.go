@@ -322,7 +322,7 @@ func (p pairing) connect(t testing.TB, m mechanism, transport, who string, first
 	return a, b
 }
 
-// TestHugeFrame: 64 MB there and back, over every mechanism, between us and libzmq, either one binding.
+// TestHugeFrame: 64 MB there and back, in the clear and sealed, between us and libzmq, either one binding.
 func TestHugeFrame(t *testing.T) {
 	t.Parallel()
 	big := [][]byte{bytes.Repeat([]byte("0123456789abcdef"), 4<<20)}
@@ -330,6 +330,9 @@ func TestHugeFrame(t *testing.T) {
 	for _, m := range mechanisms {
 		for _, who := range []string{"ours-ours", "ours-pyzmq"} {
 			for _, binds := range []string{"first", "second"} {
+				if m.name == "PLAIN" || who == "ours-ours" && binds == "second" {
+					continue // the frames of PLAIN travel as those of NULL
+				}
 				t.Run(fmt.Sprintf("%s/%s/%s binds", m.name, who, binds), func(t *testing.T) { // not in parallel: it takes memory
 					a, b := p.connect(t, m, "tcp", who, binds == "first")
 					a.send(t, big)

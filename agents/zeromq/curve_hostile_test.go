@@ -188,7 +188,7 @@ func TestReplayedCurveConnection(t *testing.T) {
 	c.Close()
 	eventually(t, "it is gone", func() bool { return r.Peers() == 0 })
 	const hello = 64 + 202
-	for _, pause := range []int{0, 64, hello} { // what is waited for between the parts
+	for _, pause := range []int{0, 64, 64 + 170} { // what is waited for between the parts
 		conn := dialRaw(t, r.address())
 		conn.Write(said[:hello])
 		io.ReadFull(conn, make([]byte, pause))

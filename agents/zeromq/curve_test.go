@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-zeromq/zmq4"
 
@@ -75,5 +76,25 @@ func TestTakenRoutingIDOverCurve(t *testing.T) {
 	}
 	if r.Peers() != 1 {
 		t.Errorf("%d peers", r.Peers())
+	}
+}
+
+// A client that has shaken hands and says nothing is asked for a sign of life, not hung up on at once.
+func TestSilentCurveClientIsAsked(t *testing.T) {
+	t.Parallel()
+	k := newKeys()
+	r := startRouter(t, zeromq.RouterConfig{HeartbeatInterval: 20 * time.Millisecond, HeartbeatTimeout: patience, Security: k.serves()}, echo)
+	for range 5 {
+		c, _, err := k.rawCurve(t, r.address(), curve.SocketMetadata("DEALER", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, box, err := readFrame(c.NetConn())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if flags, body, err := c.Opener().Open(0, box); err != nil || flags != 4 || string(body) != "\x04PING\x00\x00" {
+			t.Errorf("said %d %q, %v", flags, body, err)
+		}
 	}
 }

@@ -59,15 +59,15 @@ func Handshake(data []byte, chunk int, s Security) (routingID string, err error)
 	return r.routingID, err
 }
 
-// WriteUntil runs the writer of an outbox over a connection that fails after limit bytes.
-func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err error) {
+// WriteUntil runs the writer of an outbox, with a sealer or without, over a connection that fails after limit bytes.
+func WriteUntil(limit int, messages [][][]byte, s *curve.Sealer) (written []byte, sent int, err error) {
 	conn := &failing{left: limit}
 	o := outbox{buffers: &sync.Pool{New: func() any { b := make([]byte, 0, bufferCap); return &b }}}
 	batch := make([]queued, len(messages))
 	for i, m := range messages {
 		batch[i] = queued{m, wireSize(m)}
 	}
-	sent, err = o.flush(writer{conn: conn}, appendCommand(nil, "PONG", nil), batch)
+	sent, err = o.flush(writer{conn: conn, sealer: s}, appendCommand(nil, "PONG", nil), batch)
 	return conn.written, sent, err
 }
 

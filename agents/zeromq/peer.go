@@ -33,6 +33,7 @@ type Peer struct {
 	pinged     atomic.Int64  // when it was last sent a PING unasked
 	probed     chan struct{} // capacity 1; it sent something while probing
 	probing    atomic.Int32
+	leave      func() // what Admit returned; the connection's goroutine only
 	unreleased atomic.Int64
 	held       atomic.Bool   // the reader waits for room in the window
 	room       chan struct{} // capacity 1
