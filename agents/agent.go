@@ -317,6 +317,10 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 		events := a.bridge.Events().Subscribe(live, a.websocketEvent(live), a.eventFailed, nil)
 		messages := receive(live, a, a.bridge.Messages(), check, a.arrivedWebSocket(live))
 		parts.Go(func() error { defer ended(messages, events); return a.bridge.Run(live) })
+		select { // who reads that the agent is ready may connect at once
+		case <-a.bridge.Serving():
+		case <-live.Done():
+		}
 		parts.Go(func() error {
 			if err := a.http.Serve(a.web); !errors.Is(err, http.ErrServerClosed) {
 				return err

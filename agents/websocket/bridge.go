@@ -41,6 +41,7 @@ type Bridge struct {
 	events   *observables.Subject[Event]
 
 	joins    chan *Conn    // from the handler to Run
+	serving  chan struct{} // closed when Run begins
 	stopping chan struct{} // closed when Run no longer takes from joins
 	started  atomic.Bool
 	closed   atomic.Bool
@@ -67,6 +68,7 @@ func NewBridge(cfg Config) (*Bridge, error) {
 		messages: observables.NewSubject[Message](observables.Config{Buffer: cfg.Buffer, Overflow: observables.Block}),
 		events:   observables.NewSubject[Event](observables.Config{Buffer: cfg.Buffer, Overflow: observables.Block}),
 		joins:    make(chan *Conn),
+		serving:  make(chan struct{}),
 		stopping: make(chan struct{}),
 		conns:    make(map[uint64]*Conn),
 	}
@@ -87,6 +89,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	if b.started.Swap(true) {
 		return ErrRunning
 	}
+	close(b.serving)
 	var conns sync.WaitGroup
 	for ctx.Err() == nil {
 		select {
@@ -121,6 +124,9 @@ func (b *Bridge) Conns() int { return int(b.open.Load()) }
 
 // StopAccepting makes the handler answer 503 from now on. Open connections stay.
 func (b *Bridge) StopAccepting() { b.closed.Store(true) }
+
+// Serving is closed when Run has begun: until then ServeHTTP sends everybody away with status 503.
+func (b *Bridge) Serving() <-chan struct{} { return b.serving }
 
 // reserve takes one of the MaxConns places.
 func (b *Bridge) reserve() bool {
