@@ -76,6 +76,8 @@ func serve(ctx context.Context, say *log.Logger, addr string, ready func(at stri
 	go func() { ended <- bridge.Run(ctx) }()
 	go func() { ended <- server.Serve(listener) }()
 
+	<-bridge.Serving()
+
 	at := fmt.Sprintf("ws://%s/ws", listener.Addr())
 	say.Print("serving at ", at)
 	err = ready(at)
@@ -92,10 +94,6 @@ func serve(ctx context.Context, say *log.Logger, addr string, ready func(at stri
 // talk sends three messages and prints what comes back.
 func talk(ctx context.Context, say *log.Logger, url string) error {
 	client, err := websocket.Dial(ctx, url, websocket.ClientConfig{})
-	for refused := (&websocket.HandshakeError{}); errors.As(err, &refused) && refused.Status == http.StatusServiceUnavailable; {
-		time.Sleep(10 * time.Millisecond) // it is about to run
-		client, err = websocket.Dial(ctx, url, websocket.ClientConfig{})
-	}
 	if err != nil {
 		return err
 	}
