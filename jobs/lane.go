@@ -276,7 +276,7 @@ func (l *lane) tell(batch []*item, answer string) {
 			it.done(Receipt{ID: it.id}, nil)
 		case exception == "":
 			refused++
-			it.done(Receipt{}, fmt.Errorf("%w: the queue is full", ErrRefused))
+			it.done(Receipt{}, fmt.Errorf("%w: the queue is full, or closed", ErrRefused))
 		default:
 			duplicates++
 			it.done(Receipt{ID: exception, Duplicate: true}, nil)
