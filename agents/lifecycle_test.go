@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents"
+	"github.com/agentmesh/agentmesh/agents/zeromq"
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 	"github.com/agentmesh/agentmesh/internal/testredis"
 )
 
@@ -124,7 +126,7 @@ func TestNoBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = a.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "Redis does not answer") || strings.Contains(err.Error(), "hunter2") {
+	if err == nil || !strings.Contains(err.Error(), "does not answer; is it running") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -173,6 +175,10 @@ func TestConfig(t *testing.T) {
 		"unencrypted":       {ZeroMQ: []string{"tcp://0.0.0.0:5555"}},
 		"would carry":       {ZeroMQ: []string{"tcp://*:5555"}},
 		"sessions":          {ZeroMQ: []string{"tcp://localhost.example.com:5555"}},
+		"each other":        {NotifyPub: []string{"tcp://127.0.0.1:0"}},
+		"NotifySub on":      {NotifyPub: []string{"tcp://127.0.0.1:0"}, NotifySub: []string{"tcp://*:0"}},
+		"NotifyPub: ":       {NotifyPub: []string{"127.0.0.1:0"}, NotifySub: []string{"tcp://127.0.0.1:0"}},
+		"CurveServer":       {Security: zeromq.Security{CurveServer: &zeromq.CurveServer{}}},
 	} {
 		t.Run(want, func(t *testing.T) {
 			if _, err := agents.New(c); err == nil || !strings.Contains(err.Error(), want) {
@@ -180,8 +186,11 @@ func TestConfig(t *testing.T) {
 			}
 		})
 	}
+	_, secret := curve.GenerateKeyPair()
+	encrypted := zeromq.Security{CurveServer: &zeromq.CurveServer{Secret: secret, Authorise: curve.AnyKey}}
 	for _, c := range []agents.Config{
 		{ZeroMQ: []string{"tcp://0.0.0.0:5555"}, Insecure: true},
+		{ZeroMQ: []string{"tcp://0.0.0.0:5555"}, Security: encrypted},
 		{ZeroMQ: []string{"tcp://[::1]:5555", "tcp://localhost:5555", "ipc:///run/mesh.sock"}},
 		{GlobalRate: -1}, {SessionTTL: -1}, {History: -1},
 	} {

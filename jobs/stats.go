@@ -50,6 +50,14 @@ func (b *Broker) Queues(ctx context.Context) ([]QueueStats, error) {
 	return list, nil
 }
 
+// Queue tells of one queue, in constant time: what it holds does not matter. How many work on it is as of a
+// second ago.
+func (b *Broker) Queue(ctx context.Context, name string) (QueueStats, error) {
+	s, err := b.stats(ctx, name)
+	s.Workers = b.agents.now.Load().queues[name]
+	return s, err
+}
+
 func (b *Broker) stats(ctx context.Context, queue string) (QueueStats, error) {
 	s := QueueStats{Name: queue}
 	now, err := b.redis.Time(ctx).Result()
@@ -87,17 +95,6 @@ func (b *Broker) stats(ctx context.Context, queue string) (QueueStats, error) {
 
 // Left is how many jobs the queue still holds, dead letters apart.
 func (s *QueueStats) Left() int64 { return s.Waiting + s.Active + s.Blocked + s.Aside }
-
-// Queue tells of one queue, like Queues.
-func (b *Broker) Queue(ctx context.Context, name string) (QueueStats, error) {
-	living, err := b.agents.take(ctx, false)
-	if err != nil {
-		return QueueStats{}, fmt.Errorf("jobs: queue %s: %w", name, err)
-	}
-	s, err := b.stats(ctx, name)
-	s.Workers = living.queues[name]
-	return s, err
-}
 
 // note makes a queue known to Queues, once.
 func (b *Broker) note(ctx context.Context, queue string) {

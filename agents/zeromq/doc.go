@@ -23,6 +23,9 @@
 // peers that do not read. A Socket behaves as libzmq's documentation says, options included; Options says
 // where its defaults differ. RecvFrames tells who sent a message, Monitor who comes and goes.
 //
+// Two stand-alone roles need nothing but this package: Relay passes messages between DEALERs by name, Broker
+// publications from PUBs to SUBs. Both are those of Very Powerful Agents.
+//
 // # Ordering and concurrency
 //
 // Messages of one peer are published in the order in which it sent them, PeerUp is published before the
@@ -40,11 +43,16 @@
 // all are. PUB, XPUB, ROUTER and REP drop what is new for a full peer and count it. Nobody waits for one
 // peer while another has room. What is received and not read fills that peer's lane, then TCP.
 //
+// A Relay and a Broker drop what is new for a client whose queue is full, and count it: as libzmq's ROUTER and
+// XPUB do, and unlike a Router, whose user can tell the peer.
+//
 // # Security
 //
-// NULL and PLAIN are spoken here; Security.Wrap puts anything else, as a net.Conn, below every socket. An
-// Authenticator refuses by address or password with the error "400" that libzmq takes for final; the user id
-// it returns stands on every message and event.
+// NULL, PLAIN and, through package curve, CURVE are spoken by every socket. An Authenticator refuses by address
+// or password, CurveServer.Authorise by key, with the error "400" that libzmq takes for final. The user id
+// that they return stands on every message and event: Message.Peer.UserID of a Router, Received.Origin.UserID
+// of a Socket's RecvFrames; the Msg of zmq4, which Recv returns, has no place for it. They are asked once for
+// each connection: a key or password that is taken away counts from the next one on, as with libzmq.
 //
 // # Strangers
 //

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // Peer is one connection of a Router. Its methods are safe for concurrent use.
@@ -19,10 +21,11 @@ type Peer struct {
 
 	mechanism, userID string
 
-	conn  net.Conn
-	out   outbox
-	value atomic.Pointer[any]
-	done  chan struct{}
+	conn   net.Conn
+	sealer *curve.Sealer // nil: frames travel as they are
+	out    outbox
+	value  atomic.Pointer[any]
+	done   chan struct{}
 
 	up         atomic.Bool   // the handshake is complete
 	reading    atomic.Bool   // false while the window or a subscriber holds the reader back
@@ -53,10 +56,10 @@ func (p *Peer) BacklogBytes() int { return p.out.backlogBytes() }
 // RemoteAddr is the network address of the peer's end.
 func (p *Peer) RemoteAddr() string { return p.addr }
 
-// Mechanism is what the connection was secured with: NULL, PLAIN or the name that Security.Wrap gave.
+// Mechanism is what the connection was secured with: NULL, PLAIN or CURVE.
 func (p *Peer) Mechanism() string { return p.mechanism }
 
-// UserID is who the authenticator says the peer is; empty without one.
+// UserID is who Security's authenticator says the peer is, with CURVE its Authorise; empty without one.
 func (p *Peer) UserID() string { return p.userID }
 
 // Key is unique to this connection and never reused; the routing id may come back on another.
@@ -170,6 +173,11 @@ func (p *Peer) read(ctx context.Context, in *decoder) error {
 		p.reading.Store(false)
 		if err != nil {
 			return err
+		}
+		if p.router.direct != nil {
+			p.count(batch)
+			p.router.direct(p, batch)
+			continue
 		}
 		for len(batch) > 0 {
 			n, err := p.awaitRoom(ctx)

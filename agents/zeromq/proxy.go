@@ -9,18 +9,21 @@ import (
 // Proxy passes messages between two sockets, both ways, until ctx ends or one of them is closed: an XSUB and
 // an XPUB make a broker of publications, a ROUTER and a DEALER one of requests, a PULL and a PUSH a queue.
 // A socket that only sends, or only receives, is no error. It closes neither and returns nil when ctx ended.
-func Proxy(ctx context.Context, a, b *Socket) error {
+func Proxy(ctx context.Context, a, b *Socket) error { return proxy(ctx, a, b, func() {}) }
+
+// proxy is Proxy; passed is called for each message from a to b.
+func proxy(ctx context.Context, a, b *Socket, passed func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var errA, errB error
 	var ways sync.WaitGroup
-	ways.Go(func() { errA = pass(ctx, stop, a, b) })
-	ways.Go(func() { errB = pass(ctx, stop, b, a) })
+	ways.Go(func() { errA = pass(ctx, stop, a, b, passed) })
+	ways.Go(func() { errB = pass(ctx, stop, b, a, func() {}) })
 	ways.Wait()
 	return errors.Join(errA, errB)
 }
 
-func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error {
+func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket, passed func()) error {
 	for {
 		m, err := from.RecvFrames(ctx)
 		if err == nil {
@@ -28,6 +31,7 @@ func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error 
 		}
 		switch {
 		case err == nil:
+			passed()
 		case errors.Is(err, ErrUnsupported):
 			return nil
 		case ctx.Err() != nil:

@@ -4,18 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-
-	"github.com/go-zeromq/zmq4"
 )
 
 // Security says how connections are secured and who may have one. The zero value is the NULL mechanism and
 // everybody.
 type Security struct {
-	// Auth is asked about every connection that is accepted and, of a PLAIN server, every client. It must
-	// not wait longer than a handshake may take. nil admits everybody.
+	// Auth is asked about every connection that is accepted and every client of a server, of a CURVE server by
+	// address before a key is touched. It must not wait longer than a handshake may take. nil admits everybody.
 	Auth Authenticator
 
 	// PlainServer demands a user name and password that Auth checks (RFC 24). As in libzmq the role does
@@ -25,30 +22,23 @@ type Security struct {
 	PlainUsername string
 	PlainPassword string
 
-	// Wrap puts a mechanism of its own, such as CURVE, under ZMTP. It performs that handshake within ctx and
-	// the deadline that conn bears, asks whatever it wants to about the peer, and returns a connection that
-	// speaks ZMTP with the NULL mechanism from its first byte. Auth is not asked again. nil: NULL or PLAIN.
-	Wrap func(ctx context.Context, conn net.Conn) (Secured, error)
-}
-
-// Secured is a connection whose own mechanism has done its handshake.
-type Secured struct {
-	net.Conn         // decrypted; closing it closes what is below
-	Mechanism string // "CURVE"
-	UserID    string // who the peer is, for messages and events; may be empty
+	// CurveServer or CurveClient encrypts the connection and proves who is at its ends (RFC 26). As in libzmq
+	// the role does not depend on who binds. Either excludes the other and PLAIN.
+	CurveServer *CurveServer
+	CurveClient *CurveClient
 }
 
 // AuthRequest is what a connection shows for itself, as a ZAP request (RFC 27) does.
 type AuthRequest struct {
-	Mechanism string     // "NULL" or "PLAIN"
+	Mechanism string     // "NULL", "PLAIN" or "CURVE"
 	Addr      netip.Addr // zero for ipc and inproc
-	RoutingID string     // what the peer calls itself; of a PLAIN client not known yet
+	RoutingID string     // what the peer calls itself; empty unless NULL: not known yet
 	Username  string     // of PLAIN
 	Password  string     // of PLAIN; never log it
 }
 
 // Authenticator decides who may connect. An error refuses; its text stays on this side. The user id stands
-// on the peer and on each of its messages. Calls come from several goroutines.
+// on the peer and on each of its messages; with CURVE it is Authorise's that does. Calls come from several goroutines.
 type Authenticator interface {
 	Authenticate(ctx context.Context, r AuthRequest) (userID string, err error)
 }
@@ -85,18 +75,17 @@ func (a *AccessList) Authenticate(ctx context.Context, r AuthRequest) (userID st
 	return r.Username, nil
 }
 
-func (s *Security) validate() error {
+// Validate says what cannot be used.
+func (s *Security) Validate() error {
 	switch {
 	case s.PlainServer && s.Auth == nil:
 		return errors.New("zeromq: Security: PlainServer without Auth would check nothing")
 	case s.PlainServer && s.PlainUsername != "":
 		return errors.New("zeromq: Security: PlainServer and PlainUsername exclude each other")
-	case s.Wrap != nil && (s.PlainServer || s.PlainUsername != ""):
-		return errors.New("zeromq: Security: Wrap and PLAIN exclude each other")
 	case len(s.PlainUsername) > 255 || len(s.PlainPassword) > 255:
 		return errors.New("zeromq: Security: PlainUsername or PlainPassword longer than 255 bytes")
 	}
-	return nil
+	return s.validateCurve()
 }
 
 func (s *Security) mechanism() string {
@@ -104,52 +93,4 @@ func (s *Security) mechanism() string {
 		return mechanismPlain
 	}
 	return mechanismNull
-}
-
-// wrap puts the mechanism, if there is one of its own, under conn.
-func (s *Security) wrap(ctx context.Context, conn net.Conn) (Secured, error) {
-	if s.Wrap == nil {
-		return Secured{Conn: conn, Mechanism: s.mechanism()}, nil
-	}
-	secured, err := s.Wrap(ctx, conn)
-	if err != nil {
-		return Secured{}, fmt.Errorf("%w: %w", ErrHandshake, err)
-	}
-	return secured, nil
-}
-
-// handshake is what one end of a new connection says and demands.
-type handshake struct {
-	own       zmq4.SocketType
-	routingID string
-	security  *Security
-	addr      string            // of the peer
-	admit     func(ready) error // of the accepting end: may refuse the peer; nil admits everybody
-}
-
-// perform opens conn, which in reads from.
-func (h *handshake) perform(ctx context.Context, conn Secured, in *decoder) (ready, error) {
-	g := &gate{Conn: conn.Conn, in: in, own: h.own, admit: h.admit, security: h.security}
-	g.peer.mechanism, g.peer.userID = conn.Mechanism, conn.UserID
-	if h.security.Wrap == nil {
-		g.authenticate = h.authenticator(ctx)
-	}
-	return g.open(h.routingID)
-}
-
-// authenticator is nil when nobody has to be asked.
-func (h *handshake) authenticator(ctx context.Context) func(AuthRequest) (string, error) {
-	if h.security.Auth == nil || (h.admit == nil && !h.security.PlainServer) {
-		return nil
-	}
-	return func(r AuthRequest) (string, error) {
-		if ap, err := netip.ParseAddrPort(h.addr); err == nil {
-			r.Addr = ap.Addr().Unmap()
-		}
-		userID, err := h.security.Auth.Authenticate(ctx, r)
-		if err != nil {
-			return "", fmt.Errorf("%w: %w", ErrUnauthorized, err)
-		}
-		return userID, nil
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/go-zeromq/zmq4"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 var passwords = &zeromq.AccessList{CheckPassword: func(_ context.Context, user, password string) bool {
@@ -21,71 +21,6 @@ var passwords = &zeromq.AccessList{CheckPassword: func(_ context.Context, user, 
 
 func plainClient(user, password string) zeromq.Security {
 	return zeromq.Security{PlainUsername: user, PlainPassword: password}
-}
-
-func TestPlainBetweenOurs(t *testing.T) {
-	t.Parallel()
-	for _, p := range pairings {
-		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
-			t.Parallel()
-			b, url := bound(t, p.b, zeromq.Options{Security: zeromq.Security{PlainServer: true, Auth: passwords}})
-			refused := monitor(t, b, zeromq.Refused)
-			told := make([]<-chan zeromq.MonitorEvent, 0, 3)
-			for _, sec := range []zeromq.Security{plainClient("ann", "wrong"), plainClient("bob", "secret"), {}} {
-				s := newSocket(t, p.a, zeromq.Options{Security: sec})
-				told = append(told, monitor(t, s, zeromq.Refused))
-				s.Dial(url)
-			}
-			for i, events := range told {
-				e := <-events
-				if (i < 2) != errors.Is(e.Reason, zeromq.ErrUnauthorized) || !errors.Is(e.Reason, zeromq.ErrHandshake) {
-					t.Errorf("client %d was told %v", i, e.Reason)
-				}
-			}
-			eventually(t, "a refusal is reported", func() bool { return errors.Is((<-refused).Reason, zeromq.ErrUnauthorized) })
-			a := newSocket(t, p.a, zeromq.Options{Security: plainClient("ann", "secret")})
-			up := monitor(t, b, zeromq.PeerUp)
-			a.Dial(url)
-			if e := <-up; e.Origin.UserID != "ann" || e.Origin.Mechanism != "PLAIN" || e.Endpoint != url {
-				t.Errorf("up: %+v", e.Origin)
-			}
-			p.meet(t, ourEnd{a}, ourEnd{b})
-			put(t, a, "hello")
-			r, err := b.RecvFrames(timeout(t, patience))
-			if err != nil || r.Origin.UserID != "ann" {
-				t.Errorf("%+v, %v", r.Origin, err)
-			}
-			if b.Peers() != 1 {
-				t.Errorf("%d peers", b.Peers())
-			}
-		})
-	}
-}
-
-func TestPlainWithLibzmq(t *testing.T) {
-	t.Parallel()
-	options := func(user, password string) []string {
-		return []string{fmt.Sprintf("PLAIN_USERNAME=hex:%x", user), fmt.Sprintf("PLAIN_PASSWORD=hex:%x", password)}
-	}
-	rep, url := bound(t, zmq4.Rep, zeromq.Options{Security: zeromq.Security{PlainServer: true, Auth: passwords}})
-	good := newPyEnd(t, zmq4.Req, "connect", url, options("ann", "secret")...)
-	good.send(t, [][]byte{[]byte("hi")})
-	want(t, rep, "hi")
-	put(t, rep, "ho")
-	same(t, good.recv(t), [][]byte{[]byte("ho")})
-	bad := newPyEnd(t, zmq4.Req, "connect", url, options("ann", "wrong")...)
-	expectRefused(t, bad)
-
-	server := newPyEnd(t, zmq4.Rep, "bind", "tcp://127.0.0.1:*", "PLAIN_SERVER=1")
-	req := dialled(t, zmq4.Req, zeromq.Options{Security: plainClient("u", "p")}, server.url)
-	put(t, req, "a", "b")
-	same(t, server.recv(t), [][]byte{[]byte("a"), []byte("b")})
-	wrong := newSocket(t, zmq4.Req, zeromq.Options{Security: plainClient("u", "wrong")})
-	refused := monitor(t, wrong, zeromq.Refused)
-	wrong.Dial(server.url)
-	if e := <-refused; !errors.Is(e.Reason, zeromq.ErrUnauthorized) {
-		t.Errorf("refused by libzmq: %v", e.Reason)
-	}
 }
 
 // libzmq 4.3 misspells ERROR in PLAIN; its refusal is understood all the same.
@@ -158,83 +93,6 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestRouterAuthenticates(t *testing.T) {
-	t.Parallel()
-	r := startRouter(t, zeromq.RouterConfig{Security: zeromq.Security{PlainServer: true, Auth: passwords}}, func(m zeromq.Message) {
-		m.Peer.Release(1)
-		m.Peer.Send([]byte(m.Peer.UserID()), []byte(m.Peer.Mechanism()))
-	})
-	bad, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: plainClient("ann", "")})
-	if e := awaitConnected(t, bad, false); !errors.Is(e.Err, zeromq.ErrUnauthorized) {
-		t.Errorf("refused with %v", e.Err)
-	}
-	if e := r.await(t, zeromq.Refused); !errors.Is(e.Reason, zeromq.ErrUnauthorized) {
-		t.Errorf("refused because of %v", e.Reason)
-	}
-	good, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: plainClient("ann", "secret")})
-	send(t, good, "who am I?")
-	if got := receive(t, good); string(got[0]) != "ann" || string(got[1]) != "PLAIN" {
-		t.Errorf("got %q", got)
-	}
-}
-
-// A mechanism below ZMTP, here one that flips every bit, goes under every type of socket.
-func TestWrap(t *testing.T) {
-	t.Parallel()
-	wrap := zeromq.Security{
-		Wrap: func(_ context.Context, conn net.Conn) (zeromq.Secured, error) {
-			if _, err := conn.Write([]byte("open sesame")); err != nil {
-				return zeromq.Secured{}, err
-			}
-			var word [11]byte
-			if _, err := io.ReadFull(conn, word[:]); err != nil || string(word[:]) != "open sesame" {
-				return zeromq.Secured{}, fmt.Errorf("said %q: %v", word, err)
-			}
-			return zeromq.Secured{Conn: flipped{conn}, Mechanism: "FLIP", UserID: "thief"}, nil
-		},
-		Auth: zeromq.AuthFunc(func(context.Context, zeromq.AuthRequest) (string, error) { return "", errors.New("asked again") }),
-	}
-	for _, p := range pairings {
-		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
-			t.Parallel()
-			b, url := bound(t, p.b, zeromq.Options{Security: wrap})
-			up := monitor(t, b, zeromq.PeerUp)
-			a := dialled(t, p.a, zeromq.Options{Security: wrap}, url)
-			p.meet(t, ourEnd{a}, ourEnd{b})
-			if e := <-up; e.Origin.UserID != "thief" || e.Origin.Mechanism != "FLIP" {
-				t.Errorf("origin %+v", e.Origin)
-			}
-			for _, m := range messages() {
-				p.talk(t, ourEnd{a}, ourEnd{b}, m)
-			}
-		})
-	}
-	r := startRouter(t, zeromq.RouterConfig{Security: wrap, MaxMessage: 2 << 20}, echo)
-	d, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: wrap, MaxMessage: 2 << 20})
-	send(t, d, "through", string(make([]byte, 1<<20)))
-	if got := receive(t, d); string(got[0]) != "through" || len(got[1]) != 1<<20 {
-		t.Errorf("%d frames", len(got))
-	}
-}
-
-type flipped struct{ net.Conn }
-
-func (f flipped) Read(p []byte) (int, error) {
-	n, err := f.Conn.Read(p)
-	for i := range p[:n] {
-		p[i] = ^p[i]
-	}
-	return n, err
-}
-
-func (f flipped) Write(p []byte) (int, error) {
-	q := make([]byte, len(p))
-	for i := range p {
-		q[i] = ^p[i]
-	}
-	return f.Conn.Write(q)
-}
-
 // What a stranger says instead of HELLO, or after it, costs his connection only.
 func TestHostilePlain(t *testing.T) {
 	t.Parallel()
@@ -271,10 +129,12 @@ func TestSecurityIsValidated(t *testing.T) {
 	for name, s := range map[string]zeromq.Security{
 		"nothing checked": {PlainServer: true},
 		"both roles":      {PlainServer: true, Auth: passwords, PlainUsername: "x"},
-		"two mechanisms": {PlainUsername: "x", Wrap: func(context.Context, net.Conn) (zeromq.Secured, error) {
-			return zeromq.Secured{}, nil
-		}},
-		"long": plainClient(string(make([]byte, 256)), ""),
+		"two mechanisms":  {PlainUsername: "x", CurveClient: newKeys().asks().CurveClient},
+		"both of CURVE":   {CurveServer: newKeys().serves().CurveServer, CurveClient: newKeys().asks().CurveClient},
+		"no key":          {CurveServer: &zeromq.CurveServer{Authorise: curve.AnyKey}},
+		"no server key":   {CurveClient: &zeromq.CurveClient{}},
+		"no Authorise":    {CurveServer: &zeromq.CurveServer{Secret: newKeys().serverSecret}},
+		"long":            plainClient(string(make([]byte, 256)), ""),
 	} {
 		if _, err := zeromq.NewSocket(context.Background(), zmq4.Req, zeromq.Options{Security: s}); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -330,16 +330,22 @@ func (d *desk) setting(use, short, said, long string, set func(*jobs.Broker, con
 
 // known fails for a queue that nobody has ever used: a mistyped name changes nothing, and would tell nobody.
 func known(ctx context.Context, b *jobs.Broker, queue string) error {
+	_, err := look(ctx, b, queue)
+	return err
+}
+
+// look tells what a queue holds now, and who works on it.
+func look(ctx context.Context, b *jobs.Broker, queue string) (jobs.QueueStats, error) {
 	list, err := b.Queues(ctx)
 	if err != nil {
-		return err
+		return jobs.QueueStats{}, err
 	}
 	for _, q := range list {
 		if q.Name == queue {
-			return nil
+			return q, nil
 		}
 	}
-	return fmt.Errorf("there is no queue %s; `agentmesh jobs queues` lists them (is --prefix right?)", queue)
+	return jobs.QueueStats{}, fmt.Errorf("there is no queue %s; `agentmesh jobs queues` lists them (is --prefix right?)", queue)
 }
 
 func (d *desk) move() *cobra.Command {

@@ -43,7 +43,7 @@ On a terminal it shows how far it is; with --json it prints what the queue holds
 			p := &progress{desk: d, out: out, terminal: !d.json && isTerminal(out)}
 			begin, first := time.Now(), int64(-1)
 			for {
-				s, err := b.Queue(ctx, queue)
+				s, err := look(ctx, b, queue)
 				if err != nil && ctx.Err() == nil {
 					return err
 				}
@@ -147,7 +147,7 @@ func isTerminal(out io.Writer) bool {
 func (d *desk) limits() *cobra.Command {
 	var l jobs.Limit
 	var kind string
-	var key, clear bool
+	var key, clean bool
 	cmd := &cobra.Command{
 		Use:   "limits QUEUE",
 		Short: "Show what limits a queue, or change it",
@@ -166,13 +166,10 @@ away. Agents follow within about a second; what must wait keeps no agent busy an
 	f.IntVar(&l.Concurrency, "concurrency", 0, "jobs that may run at a time, on all agents together; 0 for any number")
 	f.StringVar(&kind, "type", "", "only messages of this type")
 	f.BoolVar(&key, "per-key", false, "each key by itself; only a rate")
-	f.BoolVar(&clear, "clear", false, "take all limits away")
+	f.BoolVar(&clean, "clear", false, "take all limits away")
 	cmd.MarkFlagsMutuallyExclusive("type", "per-key", "clear")
 	cmd.RunE = d.with(func(ctx context.Context, b *jobs.Broker, out io.Writer, args []string) error {
-		if err := known(ctx, b, args[0]); err != nil {
-			return err
-		}
-		s, err := b.Queue(ctx, args[0])
+		s, err := look(ctx, b, args[0])
 		if err != nil {
 			return err
 		}
@@ -182,9 +179,9 @@ away. Agents follow within about a second; what must wait keeps no agent busy an
 		}
 		changed := f.Changed("rate") || f.Changed("burst") || f.Changed("concurrency")
 		switch {
-		case clear && changed:
+		case clean && changed:
 			return errors.New("--clear goes alone")
-		case clear:
+		case clean:
 			now, changed = jobs.Limits{}, true
 		case !changed && (kind != "" || key):
 			return errors.New("say --rate, --burst or --concurrency; 0 takes one away")

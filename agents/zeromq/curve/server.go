@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 )
 
 // server is the handshake of a server (RFC 26).
@@ -25,6 +26,11 @@ func (s *server) shake(ctx context.Context, c *Conn) error {
 	body, err := c.command(helloSize)
 	if err != nil {
 		return err
+	}
+	if s.cfg.Screen != nil {
+		if err := s.cfg.Screen(ctx, c.RemoteAddr()); err != nil {
+			return c.refuse(err)
+		}
 	}
 	if body, err = s.welcome(body); err != nil {
 		return err
@@ -119,16 +125,22 @@ func (s *server) meet(c *Conn, body []byte) (*sharedKey, uint64, error) {
 // admit asks Authorise and tells a client that is refused.
 func (s *server) admit(ctx context.Context, c *Conn) error {
 	id, err := s.cfg.Authorise(ctx, Request{ClientKey: c.peer, RemoteAddr: c.RemoteAddr(), Metadata: c.metadata})
-	if err == nil {
-		c.userID = id
-		return nil
+	if err != nil {
+		return c.refuse(err)
 	}
-	code := "400"
-	if refusal, ok := errors.AsType[*RefusedError](err); ok {
-		code = refusal.Code
+	c.userID = id
+	return nil
+}
+
+// refuse tells the client, if it is to be told.
+func (c *Conn) refuse(err error) error {
+	refusal, ok := errors.AsType[*RefusedError](err)
+	if !ok {
+		refusal = &RefusedError{Code: "400"}
+		err = fmt.Errorf("%w: %w", err, refusal)
 	}
-	if len(code) == 3 && code != "300" {
-		_ = c.send(appendError(nil, code)) // the connection ends either way
+	if len(refusal.Code) == 3 && refusal.Code != "300" {
+		_ = c.send(appendError(nil, refusal.Code)) // the connection ends either way
 	}
 	return refused("%w", err)
 }
