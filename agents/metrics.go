@@ -122,8 +122,10 @@ func (a *Agent) tell(ctx context.Context, s *telemetry.State) {
 		s.ZeroMQ(z.Accepted, z.Refused, z.In, z.Out, z.TooLarge)
 		s.Dropped("zeromq", z.Overflows)
 	}
-	a.tellRouter(s)
-	a.tellQueues(ctx, s)
+	if a.broker != nil {
+		a.tellRouter(s)
+		a.tellQueues(ctx, s)
+	}
 }
 
 func (a *Agent) tellRouter(s *telemetry.State) {

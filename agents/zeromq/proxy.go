@@ -13,13 +13,16 @@ func Proxy(ctx context.Context, a, b *Socket) error { return proxy(ctx, a, b, fu
 
 // proxy is Proxy; passed is called for each message from a to b.
 func proxy(ctx context.Context, a, b *Socket, passed func()) error {
-	ctx, stop := context.WithCancel(ctx)
+	both, stop := context.WithCancel(ctx)
 	defer stop()
 	var errA, errB error
 	var ways sync.WaitGroup
-	ways.Go(func() { errA = pass(ctx, stop, a, b, passed) })
-	ways.Go(func() { errB = pass(ctx, stop, b, a, func() {}) })
+	ways.Go(func() { errA = pass(both, stop, a, b, passed) })
+	ways.Go(func() { errB = pass(both, stop, b, a, func() {}) })
 	ways.Wait()
+	if ctx.Err() != nil { // sockets of the same context may have heard of its end before both did
+		return nil
+	}
 	return errors.Join(errA, errB)
 }
 
