@@ -124,6 +124,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.started.Swap(true) {
 		return errors.New("agents: an Agent runs once")
 	}
+	defer a.flushTraces(ctx)
 	if err := a.open(ctx); err != nil {
 		a.close()
 		return err
@@ -148,7 +149,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	stop()
 	broken := parts.Wait() // first: while a part runs, it may begin operations
 	a.operations.Wait()
-	a.flushTraces(ctx)
 	if errors.Is(err, broken) {
 		return err
 	}

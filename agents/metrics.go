@@ -151,6 +151,9 @@ type depths struct {
 
 const depthsEvery = time.Second
 
+// look holds the lock while it asks, so that others who scrape at the same time wait for its answer instead of
+// asking too.
+
 func (d *depths) look(ctx context.Context, b *jobs.Broker, types []string) ([]jobs.QueueStats, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

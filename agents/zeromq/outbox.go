@@ -254,8 +254,13 @@ func (o *outbox) done(sent int, err error) {
 // flush writes the commands and the batch and returns how many messages left whole.
 func (o *outbox) flush(w writer, commands []byte, batch []queued) (int, error) {
 	p := o.buffers.Get().(*[]byte)
-	defer o.buffers.Put(p)
 	w.buf = (*p)[:0]
+	defer func() {
+		if cap(w.buf) <= takeBytes { // a long frame that was sealed has made it grow
+			*p = w.buf[:0]
+		}
+		o.buffers.Put(p)
+	}()
 	w.commands(commands)
 	before := len(w.buf)
 	for i := range batch {
