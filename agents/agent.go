@@ -188,7 +188,11 @@ func (a *Agent) open(ctx context.Context) (err error) {
 			return fmt.Errorf("agents: %w", err)
 		}
 	}
-	if a.broker, err = jobs.New(jobs.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Lease: a.cfg.Lease, Logger: a.log, Metrics: a.jobMetrics()}); err != nil {
+	parts, err := jobs.Partitions(ask, a.redis, a.cfg.Prefix, a.cfg.Partitions, true)
+	if err != nil {
+		return err
+	}
+	if a.broker, err = jobs.New(jobs.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Partitions: parts, Lease: a.cfg.Lease, Logger: a.log, Metrics: a.jobMetrics()}); err != nil {
 		return err
 	}
 	if a.sessions, err = session.NewStore(session.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Logger: a.log}); err != nil {

@@ -28,6 +28,7 @@ type Config struct {
 	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit; see NoBroker
 	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
 	Prefix       string // of all keys; empty means "m"
+	Partitions   int    // of each queue of jobs, the same for all agents of a mesh; 0 means what it has, else 8 on a Cluster and 1 elsewhere
 
 	Origins []string // from which browsers may connect; empty means this host only, "*" any
 	Dev     bool     // the page may make its own sessions; refused unless HTTP is loopback
@@ -162,6 +163,8 @@ func (c *Config) Validate() error {
 		return errors.New("agents: ConnBurst must not be negative")
 	case c.Burst < 0:
 		return errors.New("agents: Burst must not be negative")
+	case c.Partitions < 0 || c.Partitions > 1024:
+		return errors.New("agents: Partitions must be 0 to 1024")
 	case c.Strikes < 0:
 		return errors.New("agents: Strikes must not be negative")
 	case c.Dev && c.HTTP == "":

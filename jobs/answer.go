@@ -39,6 +39,7 @@ func whole(s string) int64 {
 type entry struct {
 	ref, envelope, key string
 	admitted           string // 1: a rate has let it pass
+	permit             string // type of a job that has a permit
 }
 
 func entries(list []any) []entry {

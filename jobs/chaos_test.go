@@ -535,3 +535,6 @@ func TestChaosModel(t *testing.T) {
 		runModel(t, url, rand.Uint64(), 500)
 	}
 }
+
+// TestChaosScale: a million waiting jobs, 100,000 keys, 1,000 inboxes.
+func TestChaosScale(t *testing.T) { scale(t, 1_000_000, 100_000, 1_000) }

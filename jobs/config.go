@@ -15,7 +15,7 @@ type Config struct {
 	Redis       *redisx.Client // required; it stays the caller's to close
 	Incarnation string         // the name of this start of the agent; empty: a random one
 	Prefix      string         // of every key; empty means m. Letters, digits, - _ .
-	Partitions  int            // per queue, the same in all agents; 0 means 1. A Cluster wants 8 to 16
+	Partitions  int            // per queue, the same in all agents, see Partitions; 0 means 1. A Cluster wants 8 to 16
 
 	Lease    time.Duration // how long a job may go without its worker renewing it; 0 means 10 s
 	AgentTTL time.Duration // how long an agent is believed to live without a sign; 0 means 3 s

@@ -64,6 +64,7 @@
 //	T:x             ZSET    job id -> ms until which it is marked as cancelled
 //	T:g:<scope>     STRING  when a rate admits the next job, microseconds; scope *, kind <type> or key <key>
 //	T:f, T:fc       HASH    ref -> type of what limits count as running, and how many by type and * for all
+//	T:p:<scope>     ZSET    of the first of several partitions: permits, <partition>/<ref> -> until when; * or kind <type>
 //	T:w:<scope>     LIST    members of T:d that wait for a concurrency
 //	T:st:<name>     HASH    state: v version, d data
 //	T:r:<id>        STRING  how a job ended and its result; Job.ResultFor
@@ -80,7 +81,7 @@
 //	                        agents, the list of them has changed; queue <name>, its settings have
 //	R, R:dead       ZSET    incarnation -> expiry, incarnation -> when it was declared dead (Redis time, ms)
 //	R:i             HASH    incarnation -> name, queues, since
-//	{m:queues}      SET     names of queues
+//	{m:queues}      SET     names of queues; {m:queues}:cfg HASH partitions, see Partitions
 //	{m:cron}        HASH    name -> what is enqueued by the calendar, as it was last shown
 //	{m:janitor}     STRING  lock of the agent that tidies up
 //

@@ -68,6 +68,22 @@ func (it *item) delay() string {
 	return keepFor(time.Until(it.at))
 }
 
+// special is what a script has to know of a job apart from its envelope; lane.lua describes it.
+func (it *item) special() string {
+	if it.once == "" && it.at.IsZero() {
+		if it.key == "" {
+			return ""
+		}
+		return "k" + it.key
+	}
+	s := []byte{'x'}
+	for _, t := range [...]string{it.id, it.key, it.once, strconv.FormatInt(it.onceFor.Milliseconds(), 10), it.delay()} {
+		s = strconv.AppendInt(s, int64(len(t)), 10)
+		s = append(append(s, ':'), t...)
+	}
+	return string(s)
+}
+
 // A lane leads to one partition of a queue, one inbox or the broadcasts. It holds a bounded number of jobs and has one batch on the wire at most, so
 // batches are as large as the load makes them and an idle lane adds no delay. Its goroutine ends, and the
 // lane is forgotten, when nothing waits.
@@ -196,10 +212,10 @@ func (l *lane) flush(batch []*item) {
 		l.whisper(batch)
 		return
 	}
-	args := make([]any, 0, 4+6*len(batch))
+	args := make([]any, 0, 4+2*len(batch))
 	args = append(args, b.number.Add(1), rememberBatch.Milliseconds(), l.limit, l.tag)
 	for _, it := range batch {
-		args = append(args, it.id, it.key, it.once, it.onceFor.Milliseconds(), it.delay(), it.envelope)
+		args = append(args, it.special(), it.envelope)
 	}
 	start, sent := time.Now(), false
 	for delay := 10 * time.Millisecond; ; delay = min(2*delay, 500*time.Millisecond) {
@@ -276,7 +292,7 @@ func (l *lane) tell(batch []*item, answer string) {
 			it.done(Receipt{ID: it.id}, nil)
 		case exception == "":
 			refused++
-			it.done(Receipt{}, fmt.Errorf("%w: the queue is full", ErrRefused))
+			it.done(Receipt{}, fmt.Errorf("%w: the queue is full, or closed", ErrRefused))
 		default:
 			duplicates++
 			it.done(Receipt{ID: exception, Duplicate: true}, nil)

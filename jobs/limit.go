@@ -14,8 +14,8 @@ type Limit struct {
 	Concurrency int     `json:"concurrency,omitempty"` // jobs that workers hold at a time
 }
 
-// Limits bound a queue, over all agents. With Config.Partitions each partition gets its share, so they hold
-// about; a key's jobs are all in one. A job that must wait for its turn keeps no worker busy and is not
+// Limits bound a queue, over all agents. With Config.Partitions each partition gets its share of a rate, so that
+// holds about; a key's jobs are all in one. A concurrency is never exceeded. A job that must wait for its turn keeps no worker busy and is not
 // counted as an attempt. Jobs of one key run one at a time anyway.
 type Limits struct {
 	Queue Limit            `json:"queue,omitzero"`
@@ -28,10 +28,7 @@ func (l Limit) share(parts int) Limit {
 	if l.Burst > 0 {
 		l.Burst = (l.Burst + parts - 1) / parts
 	}
-	if l.Concurrency > 0 {
-		l.Concurrency = (l.Concurrency + parts - 1) / parts
-	}
-	return l
+	return l // permits keep the concurrency
 }
 
 func (l Limit) check() error {
@@ -44,7 +41,10 @@ func (l Limit) check() error {
 // SetLimits replaces the limits of a queue; the zero Limits take them away. Workers follow within about a
 // second; jobs that wait for their turn keep it.
 func (b *Broker) SetLimits(ctx context.Context, queue string, l Limits) error {
-	all := Limits{Queue: l.Queue.share(b.cfg.Partitions), Key: l.Key, Kinds: make(map[string]Limit, len(l.Kinds))}
+	all := storedLimits{Limits: Limits{Queue: l.Queue.share(b.cfg.Partitions), Key: l.Key, Kinds: make(map[string]Limit, len(l.Kinds))}}
+	if b.cfg.Partitions > 1 {
+		all.Global, all.All = true, &l
+	}
 	if l.Key.Concurrency != 0 {
 		return fmt.Errorf("jobs: limits of queue %s: Key.Concurrency: jobs of one key run one at a time anyway", queue)
 	}
@@ -72,20 +72,36 @@ func (b *Broker) SetLimits(ctx context.Context, queue string, l Limits) error {
 
 // admit applies the limits to jobs that were read, and names those that must wait.
 func (s *shard) admit(ctx context.Context, got []entry) (map[string]struct{}, error) {
-	s.mu.Lock()
-	limited := s.settings.limited
-	s.mu.Unlock()
-	if !limited || len(got) == 0 {
+	l := s.limits()
+	if l == nil || len(got) == 0 {
 		return nil, nil //nolint:nilnil // none
 	}
-	args := make([]any, 0, 2+5*len(got))
-	args = append(args, s.q.w.me, s.tag)
-	for _, e := range got {
-		j, err := parseEnvelope([]byte(e.envelope))
+	var refs, kinds []string
+	var readable []int
+	jobs := make([]Job, len(got))
+	for i := range got {
+		j, err := parseEnvelope([]byte(got[i].envelope))
 		if err != nil {
 			continue // it will become a dead letter
 		}
-		args = append(args, e.ref, e.key, j.Message.Type, j.ID, e.admitted)
+		jobs[i] = j
+		readable, refs, kinds = append(readable, i), append(refs, got[i].ref), append(kinds, j.Message.Type)
+	}
+	full := make([]string, len(refs))
+	permits := l.permits() && len(refs) > 0
+	if permits {
+		var err error
+		if full, err = s.acquire(ctx, l, refs, kinds, false); err != nil {
+			return nil, err
+		}
+	}
+	args := make([]any, 0, 2+6*len(got))
+	args = append(args, s.q.w.me, s.tag)
+	for n, i := range readable {
+		if permits && full[n] == "" {
+			got[i].permit = kinds[n]
+		}
+		args = append(args, got[i].ref, got[i].key, kinds[n], jobs[i].ID, got[i].admitted, full[n])
 	}
 	list, err := s.eval(ctx, admitScript, []string{s.tag + ":meta"}, args...)
 	if err != nil {
@@ -96,6 +112,13 @@ func (s *shard) admit(ctx context.Context, got []entry) (map[string]struct{}, er
 	for _, ref := range values[1:] {
 		aside[ref] = struct{}{}
 	}
+	var unused, unusedKinds []string
+	for _, e := range got {
+		if _, ok := aside[e.ref]; ok && e.permit != "" {
+			unused, unusedKinds = append(unused, e.ref), append(unusedKinds, e.permit)
+		}
+	}
+	s.giveUp(ctx, unused, unusedKinds)
 	if len(aside) > 0 {
 		s.b.cfg.Metrics.Count("limited", s.q.name, len(aside))
 		poke(s.changed) // to learn when the next one is due

@@ -57,7 +57,7 @@ func newQueue(w *Worker, name string, cfg QueueConfig) *queue {
 	q.mean.Store(int64(2 * cheap)) // until it is known nothing is fetched ahead
 	q.ready = make(chan *task, cfg.Concurrency+cfg.Prefetch+maxBatch)
 	for part := range w.b.cfg.Partitions {
-		q.shards = append(q.shards, newShard(q, w.b.keys.queue(name, part)))
+		q.shards = append(q.shards, newShard(q, part))
 	}
 	return q
 }

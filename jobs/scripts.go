@@ -41,6 +41,12 @@ var (
 	fetchLua string
 	//go:embed lua/admit.lua
 	admitLua string
+	//go:embed lua/permit.lua
+	permitLua string
+	//go:embed lua/unpermit.lua
+	unpermitLua string
+	//go:embed lua/wake.lua
+	wakeLua string
 	//go:embed lua/finish.lua
 	finishLua string
 	//go:embed lua/waiting.lua
@@ -106,6 +112,9 @@ var (
 	fetchScript     = redisx.NewScript(queueLua + fetchLua)
 	cancelScript    = redisx.NewScript(queueLua + cancelLua)
 	admitScript     = redisx.NewScript(queueLua + admitLua)
+	permitScript    = redisx.NewScript(permitLua)
+	unpermitScript  = redisx.NewScript(unpermitLua)
+	wakeScript      = redisx.NewScript(queueLua + wakeLua)
 	finishScript    = redisx.NewScript(queueLua + finishLua)
 	waitingScript   = redisx.NewScript(queueLua + waitingLua)
 	turnScript      = redisx.NewScript(queueLua + turnLua)

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // looks at once a second, or at once when it hears that it has changed.
 type settings struct {
 	revision  int64
-	limited   bool
+	limits    *storedLimits       // nil: none
 	cancelled map[string]struct{} // ids of jobs
 }
 
@@ -29,7 +30,10 @@ func (s *shard) configure(ctx context.Context) error {
 		return err
 	}
 	values := texts(list)
-	next := settings{revision: whole(values[0]), limited: values[2] == "1", cancelled: make(map[string]struct{}, len(values)-3)}
+	next := settings{revision: whole(values[0]), cancelled: make(map[string]struct{}, len(values)-3)}
+	if l := new(storedLimits); values[2] != "" && json.Unmarshal([]byte(values[2]), l) == nil {
+		next.limits = l
+	}
 	for _, id := range values[3:] {
 		next.cancelled[id] = struct{}{}
 	}
@@ -94,6 +98,17 @@ func (b *Broker) Pause(ctx context.Context, queue string) error {
 // Resume ends a Pause.
 func (b *Broker) Resume(ctx context.Context, queue string) error {
 	return b.set(ctx, queue, "paused", "")
+}
+
+// Close makes a queue refuse new jobs, at once. What it holds is worked off, and what that leads to is still
+// taken: retries, the jobs of a Tx, those that follow a batch.
+func (b *Broker) Close(ctx context.Context, queue string) error {
+	return b.set(ctx, queue, "closed", "1")
+}
+
+// Open ends a Close.
+func (b *Broker) Open(ctx context.Context, queue string) error {
+	return b.set(ctx, queue, "closed", "")
 }
 
 // set changes a setting in every partition of a queue, and tells the workers.

@@ -119,6 +119,7 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 			again = append(again, about[i]...)
 		case s.confirmed(ctx, cmd, about[i]):
 			s.release(about[i])
+			s.returnPermits(ctx, about[i])
 		default:
 			again = append(again, about[i]...)
 		}

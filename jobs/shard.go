@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type shard struct {
 	q       *queue
 	b       *Broker
 	tag     string
+	number  string   // of the partition
 	streams []string // of the four priorities, the most urgent first
 
 	freed   chan struct{} // a job was let go
@@ -45,9 +47,10 @@ type shard struct {
 	fallow      time.Time // the queue's rate admits nothing before then
 }
 
-func newShard(q *queue, tag string) *shard {
+func newShard(q *queue, part int) *shard {
+	tag := q.w.b.keys.queue(q.name, part)
 	return &shard{
-		q: q, b: q.w.b, tag: tag, held: make(map[string]*task), active: make(map[string]*task), urgent: true,
+		q: q, b: q.w.b, tag: tag, number: strconv.Itoa(part), held: make(map[string]*task), active: make(map[string]*task), urgent: true,
 		streams: streamsOf(tag), settings: settings{revision: -1},
 		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
@@ -260,7 +263,9 @@ func (s *shard) resync(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range entries(list[1:]) {
+		got := entries(list[1:])
+		s.insist(ctx, got)
+		for _, e := range got {
 			if s.hold(e, before) {
 				s.b.cfg.Metrics.Count("resynced", s.q.name, 1)
 			}
@@ -300,7 +305,9 @@ func (s *shard) reclaim(ctx context.Context, free int) error {
 		wait = min(wait, time.Duration(ms)*time.Millisecond+rand.N(5*time.Millisecond))
 	}
 	s.nextReclaim = time.Now().Add(wait)
-	for _, e := range entries(list[3:]) {
+	got := entries(list[3:])
+	s.insist(ctx, got)
+	for _, e := range got {
 		var held bool
 		if e.ref == suspect {
 			held = s.isolate(e, before) //nolint:contextcheck // handlers have a context of their own, which ends with the worker
@@ -398,5 +405,5 @@ func (s *shard) renew(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return s.prolong(ctx)
 }

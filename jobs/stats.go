@@ -22,7 +22,8 @@ type QueueStats struct {
 	Dead    int64         `json:"dead"`
 	Oldest  time.Duration `json:"oldest"` // how long ago the oldest waiting or active job became ready
 	Paused  bool          `json:"paused,omitempty"`
-	Limits  *Limits       `json:"limits,omitempty"` // of one partition
+	Closed  bool          `json:"closed,omitempty"` // takes no new jobs
+	Limits  *Limits       `json:"limits,omitempty"`
 }
 
 // Queues tells of all queues that anybody has worked on or enqueued to, by name. It costs one script in
@@ -78,9 +79,12 @@ func (b *Broker) stats(ctx context.Context, queue string) (QueueStats, error) {
 		for i, to := range []*int64{&s.Waiting, &s.Active, &s.Blocked, &s.Aside, &s.Dead} {
 			*to += whole(v[i])
 		}
-		s.Paused = s.Paused || v[5] == "1"
-		if l := new(Limits); v[6] != "" && json.Unmarshal([]byte(v[6]), l) == nil {
-			s.Limits = l
+		s.Paused, s.Closed = s.Paused || v[5] == "1", s.Closed || v[8] == "1"
+		if l := new(storedLimits); v[6] != "" && json.Unmarshal([]byte(v[6]), l) == nil {
+			s.Limits = &l.Limits
+			if l.All != nil {
+				s.Limits = l.All
+			}
 		}
 		if ms, _ := splitID(v[7]); ms > 0 {
 			s.Oldest = max(s.Oldest, now.Sub(time.UnixMilli(int64(ms))))
@@ -88,6 +92,9 @@ func (b *Broker) stats(ctx context.Context, queue string) (QueueStats, error) {
 	}
 	return s, nil
 }
+
+// Left is how many jobs the queue still holds, dead letters apart.
+func (s *QueueStats) Left() int64 { return s.Waiting + s.Active + s.Blocked + s.Aside }
 
 // note makes a queue known to Queues, once.
 func (b *Broker) note(ctx context.Context, queue string) {

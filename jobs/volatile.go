@@ -67,7 +67,7 @@ func (w *Worker) hear(ctx context.Context) {
 			}
 			_ = w.b.redis.XDel(ctx, stream, ids...).Err() // else the cap removes them
 			for _, m := range list {
-				w.whispered(m)
+				w.whispered(m) //nolint:contextcheck // handlers have a context of their own, which ends with the worker
 			}
 		}
 	}

@@ -49,7 +49,7 @@ type QueueConfig struct {
 	// Handler is called concurrently for different keys. Its context ends when the lease is lost: another
 	// worker has the job then, and whatever Handler returns changes nothing.
 	Handler     message.Handler
-	Concurrency int // handlers at a time; 0 means 64
+	Concurrency int // handlers at a time; 0 means 64. Each of Config.Partitions gets its share, one at least
 	Prefetch    int // jobs held ready while handlers take less than 5 ms on average; 0 means 256, -1 none
 }
 

@@ -290,7 +290,7 @@ func (n *Names) claimWanted(ctx context.Context) {
 }
 
 func (n *Names) renewShard(ctx context.Context, shard int, have, want []string) error {
-	held, taken, err := n.call(ctx, shard, nil)
+	held, _, err := n.call(ctx, shard, nil)
 	if err != nil {
 		return err
 	}
@@ -298,7 +298,8 @@ func (n *Names) renewShard(ctx context.Context, shard int, have, want []string) 
 		want = have
 	}
 	for chunk := range slices.Chunk(want, batchSize) {
-		if _, taken, err = n.call(ctx, shard, chunk); err != nil {
+		_, taken, err := n.call(ctx, shard, chunk)
+		if err != nil {
 			return err
 		}
 		n.learn(chunk, taken)

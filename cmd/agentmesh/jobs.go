@@ -45,13 +45,16 @@ What to do?
 	f := cmd.PersistentFlags()
 	f.StringVar(&d.redis, "redis", defaultRedis, "URL of the broker")
 	f.StringVar(&d.prefix, "prefix", "m", "prefix of the mesh's keys")
-	f.IntVar(&d.partitions, "partitions", 1, "partitions per queue, as the agents have")
+	f.IntVar(&d.partitions, "partitions", 0, "partitions per queue, as the agents have; 0 asks the mesh")
 	f.BoolVar(&d.json, "json", false, "one JSON object a line")
 	cmd.AddCommand(
-		d.queues(), d.list(), d.show(), d.trace(), d.dead(), d.cancel(), d.move(), d.cron(),
+		d.queues(), d.list(), d.show(), d.trace(), d.dead(), d.cancel(), d.move(), d.cron(), d.limits(), d.drain(),
 		d.setting("pause QUEUE", "Make all agents stop taking jobs from a queue, within about a second", "paused",
 			"What runs goes on, and enqueueing does too. `agentmesh jobs resume` ends it.", (*jobs.Broker).Pause),
 		d.setting("resume QUEUE", "End a pause", "resumed", "Agents take jobs again within about a second.", (*jobs.Broker).Resume),
+		d.setting("close QUEUE", "Make a queue refuse new jobs", "closed",
+			"What it holds is worked off, with what that leads to. `agentmesh jobs open` ends it.", (*jobs.Broker).Close),
+		d.setting("open QUEUE", "Make a queue take jobs again after close or drain", "open", "It takes jobs at once.", (*jobs.Broker).Open),
 	)
 	return cmd
 }
@@ -67,7 +70,11 @@ func (d *desk) with(run func(ctx context.Context, b *jobs.Broker, out io.Writer,
 		if err := client.Ping(cmd.Context()).Err(); err != nil {
 			return unreachable(err)
 		}
-		b, err := jobs.New(jobs.Config{Redis: client, Prefix: d.prefix, Partitions: d.partitions, Logger: slog.New(slog.DiscardHandler)})
+		parts, err := jobs.Partitions(cmd.Context(), client, d.prefix, d.partitions, false)
+		if err != nil {
+			return err
+		}
+		b, err := jobs.New(jobs.Config{Redis: client, Prefix: d.prefix, Partitions: parts, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			return err
 		}
@@ -133,8 +140,12 @@ func (d *desk) queues() *cobra.Command {
 			for _, q := range list {
 				note := ""
 				switch {
+				case q.Paused && q.Closed:
+					note = "paused, closed"
 				case q.Paused:
 					note = "paused"
+				case q.Closed:
+					note = "closed"
 				case q.Workers == 0 && q.Waiting > 0:
 					note = "nobody works on it"
 				}
@@ -319,16 +330,22 @@ func (d *desk) setting(use, short, said, long string, set func(*jobs.Broker, con
 
 // known fails for a queue that nobody has ever used: a mistyped name changes nothing, and would tell nobody.
 func known(ctx context.Context, b *jobs.Broker, queue string) error {
+	_, err := look(ctx, b, queue)
+	return err
+}
+
+// look tells what a queue holds now, and who works on it.
+func look(ctx context.Context, b *jobs.Broker, queue string) (jobs.QueueStats, error) {
 	list, err := b.Queues(ctx)
 	if err != nil {
-		return err
+		return jobs.QueueStats{}, err
 	}
 	for _, q := range list {
 		if q.Name == queue {
-			return nil
+			return q, nil
 		}
 	}
-	return fmt.Errorf("there is no queue %s; `agentmesh jobs queues` lists them (is --prefix right?)", queue)
+	return jobs.QueueStats{}, fmt.Errorf("there is no queue %s; `agentmesh jobs queues` lists them (is --prefix right?)", queue)
 }
 
 func (d *desk) move() *cobra.Command {

@@ -69,6 +69,7 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 	f.StringVar(&cfg.Redis, "redis", "embedded", "URL of the broker, or embedded")
 	f.StringVar(&cfg.EmbeddedAddr, "embedded-addr", defaultEmbedded, "where the embedded broker listens")
 	f.StringVar(&cfg.Prefix, "prefix", "m", "prefix of the mesh's keys in the broker")
+	f.IntVar(&cfg.Partitions, "partitions", 0, "parts of each queue of jobs, the same for all agents; 0 for what the mesh has, else 8 on a Cluster and 1 elsewhere")
 	f.BoolVar(&cfg.Dev, "dev", false, "serve the chat page and let it make its own sessions; loopback only")
 	l.flags(f)
 	f.StringSliceVar(&cfg.NotifyPub, "notify-pub", nil, "endpoints for PUBs of a notification broker in the agent; none by default")

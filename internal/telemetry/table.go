@@ -39,7 +39,7 @@ var Table = []Metric{
 	{zeromqConnections, Counter, []string{"result"}, "ZeroMQ connections accepted and refused"},
 	{zeromqMessages, Counter, []string{"direction"}, "ZeroMQ messages in and out, and too_large ones"},
 	{jobEvents, Counter, []string{"queue", "event"}, "done, failed, retried, dead, stored, duplicate, refused, expired, cancelled, reclaimed, limited and rarer ones; queue mesh: inboxes and broadcasts"},
-	{jobSeconds, Histogram, []string{"queue", "stage"}, "wait: from enqueueing to the handler; run: the handler; flush: storing a batch"},
+	{jobSeconds, Histogram, []string{"queue", "stage"}, "wait: from enqueueing to the handler; run: the handler; flush: storing a batch; turn: one of an owner's loop"},
 	{queueJobs, Gauge, []string{"queue", "state"}, "jobs in the queues this agent works on: waiting, active, blocked, aside, dead. Every agent says the same: take the max"},
 	{queueOldest, Gauge, []string{"queue"}, "age of the oldest job that waits or is active"},
 	{redisUp, Gauge, nil, "1 when Redis answered the last look at the queues"},

@@ -1,7 +1,8 @@
 -- Applies a queue's limits to jobs that were just read. What a rate does not admit now gets its turn: it is
 -- put aside until then, once. What exceeds a concurrency waits until a job of that kind ends.
 -- KEYS[1] T:meta ; it also touches T:f, T:fc, T:g:<scope>, T:w:<scope>, T:d, T:j, the streams and T:k:<key>.
--- ARGV[1] consumer  ARGV[2] T  then per job five: ref, key, kind, job id, 1 when a rate has admitted it
+-- ARGV[1] consumer  ARGV[2] T  then per job six: ref, key, kind, job id, 1 when a rate has admitted it, the scope
+-- in which it found no permit or ""
 -- Returns {ms until the queue's own rate admits the next job, the refs that were put aside ...}.
 -- Atomic.
 local tag, answer = ARGV[2], {0}
@@ -43,7 +44,7 @@ local function defer(i, mark, due)
 end
 
 local kinds = limits.kinds or {}
-for i = 3, #ARGV, 5 do
+for i = 3, #ARGV, 6 do
   local ref, key, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   if owns(tag, ref, ARGV[1]) then
     local wait = 0
@@ -53,12 +54,12 @@ for i = 3, #ARGV, 5 do
       wait = math.max(queue, turn('kind ' .. kind, kinds[kind]))
       if key ~= '' then wait = math.max(wait, turn('key ' .. key, limits.key)) end
     end
-    local full = crowded('*', limits.queue) and '*' or crowded(kind, kinds[kind]) and kind
+    local full = limits.global and ARGV[i + 5] or crowded('*', limits.queue) and '*' or crowded(kind, kinds[kind]) and kind
     if wait > 0 then
       defer(i, '~', math.ceil((micros + wait) / 1000))
-    elseif full then
-      redis.call('RPUSH', tag .. ':w:' .. full, defer(i, '=', math.ceil(micros / 1000) + 10000))
-    elseif redis.call('HSETNX', tag .. ':f', ref, kind) == 1 then
+    elseif full and full ~= '' then
+      redis.call('RPUSH', tag .. ':w:' .. full, defer(i, '=', math.ceil(micros / 1000) + (limits.global and 2000 or 10000)))
+    elseif not limits.global and redis.call('HSETNX', tag .. ':f', ref, kind) == 1 then
       redis.call('HINCRBY', tag .. ':fc', '*', 1)
       redis.call('HINCRBY', tag .. ':fc', kind, 1)
     end

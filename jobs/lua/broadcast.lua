@@ -4,12 +4,13 @@
 local before = repeated()
 if before then return before end
 local exceptions = {}
-for i = 5, #ARGV, 6 do
-  local first = marked(i)
+for i = 5, #ARGV, 2 do
+  local id, _, once, ms = special(ARGV[i])
+  local first = marked(id, once, ms)
   if first then
     exceptions[#exceptions + 1] = duplicate(i, first)
   else
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'n', redis.call('INCR', KEYS[3]), 'e', ARGV[i + 5])
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'n', redis.call('INCR', KEYS[3]), 'e', ARGV[i + 1])
   end
 end
 return executed(exceptions)

@@ -7,15 +7,16 @@ if before then return before end
 if redis.call('GET', KEYS[3]) ~= '1' then return 'NOAGENT' end
 local room = tonumber(ARGV[3]) - redis.call('XLEN', KEYS[1])
 local exceptions = {}
-for i = 5, #ARGV, 6 do
+for i = 5, #ARGV, 2 do
   if room <= 0 then
     exceptions[#exceptions + 1] = full(i)
   else
-    local first = marked(i)
+    local id, _, once, ms = special(ARGV[i])
+    local first = marked(id, once, ms)
     if first then
       exceptions[#exceptions + 1] = duplicate(i, first)
     else
-      redis.call('XADD', KEYS[1], '*', 'e', ARGV[i + 5])
+      redis.call('XADD', KEYS[1], '*', 'e', ARGV[i + 1])
       room = room - 1
     end
   end
