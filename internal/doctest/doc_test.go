@@ -152,7 +152,7 @@ func TestFlags(t *testing.T) {
 	bin := program(t)
 	known, help := map[string]map[string]bool{"": {}}, map[string]string{}
 	for _, c := range []string{"serve", "session", "session create", "session revoke", "session list", "send", "listen",
-		"router", "broker", "keys", "keys create", "keys show"} {
+		"router", "broker", "keys", "keys create", "keys show", "jobs", "jobs limits", "jobs drain"} {
 		out, err := exec.Command(bin, append(strings.Fields(c), "--help")...).Output()
 		if err != nil {
 			t.Fatalf("%s --help: %v", c, err)
@@ -160,6 +160,9 @@ func TestFlags(t *testing.T) {
 		help[c], known[c] = string(out), map[string]bool{}
 		for _, f := range listed.FindAllStringSubmatch(help[c], -1) {
 			known[c][f[1]], known[""][f[1]] = true, true
+			if strings.HasPrefix(c, "jobs ") {
+				known["jobs"][f[1]] = true
+			}
 		}
 	}
 	if len(known["serve"]) < 10 {
