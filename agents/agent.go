@@ -185,7 +185,7 @@ func (a *Agent) bind(ctx context.Context) (err error) {
 	if len(a.cfg.ZeroMQ) > 0 {
 		a.dealers, err = zeromq.NewRouter(zeromq.RouterConfig{
 			Name: a.cfg.Name, Bind: a.cfg.ZeroMQ, MaxMessage: int64(a.cfg.MaxMessage), Window: a.cfg.Window,
-			QueueMessages: a.cfg.Queue, Logger: a.log,
+			QueueMessages: a.cfg.Queue, Security: a.cfg.Security, Logger: a.log,
 		})
 		if err == nil {
 			err = a.dealers.Listen() //nolint:contextcheck // binding waits for nothing

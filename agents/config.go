@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/agents/zeromq"
 )
 
 // Config says what an Agent is and where it listens. The zero value is an agent without sockets on an
@@ -24,10 +25,11 @@ type Config struct {
 
 	Origins []string // from which browsers may connect; empty means this host only, "*" any
 	Dev     bool     // the page may make its own sessions; refused unless HTTP is loopback
-	// Insecure allows ZeroMQ without encryption on an address other machines can reach: sessions are
+	// Insecure allows ZeroMQ without Security.CurveServer on an address other machines can reach: sessions are
 	// readable on the way.
 	Insecure bool
-	Relay    Relay // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
+	Security zeromq.Security // of the ZeroMQ endpoints; zero means NULL and everybody
+	Relay    Relay           // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
 
 	MaxMessage  int           // bytes of an envelope; 0 means 64 KiB, at most 192 KiB
 	Window      int           // messages of one client in work at a time, then its socket is not read; 0 means 256
@@ -143,9 +145,12 @@ func (c *Config) Validate() error {
 	if err := c.Relay.validate(); err != nil {
 		return err
 	}
+	if err := c.Security.Validate(); err != nil {
+		return fmt.Errorf("agents: %w", err)
+	}
 	for _, ep := range c.ZeroMQ {
-		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && !loopback(addr) {
-			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; bind a loopback address or say Insecure", ep)
+		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && c.Security.CurveServer == nil && !loopback(addr) {
+			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; set Security.CurveServer, bind a loopback address or say Insecure", ep)
 		}
 	}
 	return nil

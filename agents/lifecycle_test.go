@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents"
+	"github.com/agentmesh/agentmesh/agents/zeromq"
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 	"github.com/agentmesh/agentmesh/internal/testredis"
 )
 
@@ -173,6 +175,7 @@ func TestConfig(t *testing.T) {
 		"unencrypted":       {ZeroMQ: []string{"tcp://0.0.0.0:5555"}},
 		"would carry":       {ZeroMQ: []string{"tcp://*:5555"}},
 		"sessions":          {ZeroMQ: []string{"tcp://localhost.example.com:5555"}},
+		"CurveServer":       {Security: zeromq.Security{CurveServer: &zeromq.CurveServer{}}},
 	} {
 		t.Run(want, func(t *testing.T) {
 			if _, err := agents.New(c); err == nil || !strings.Contains(err.Error(), want) {
@@ -180,8 +183,11 @@ func TestConfig(t *testing.T) {
 			}
 		})
 	}
+	_, secret := curve.GenerateKeyPair()
+	encrypted := zeromq.Security{CurveServer: &zeromq.CurveServer{Secret: secret, Authorise: curve.AnyKey}}
 	for _, c := range []agents.Config{
 		{ZeroMQ: []string{"tcp://0.0.0.0:5555"}, Insecure: true},
+		{ZeroMQ: []string{"tcp://0.0.0.0:5555"}, Security: encrypted},
 		{ZeroMQ: []string{"tcp://[::1]:5555", "tcp://localhost:5555", "ipc:///run/mesh.sock"}},
 		{GlobalRate: -1}, {SessionTTL: -1}, {History: -1},
 	} {

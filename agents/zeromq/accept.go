@@ -58,7 +58,8 @@ func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.
 	if err := conn.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
-	secured, err := r.cfg.Security.wrap(ctx, conn)
+	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: addr}
+	secured, err := h.secure(ctx, conn, r.cfg.MaxFrame)
 	if err != nil {
 		return nil, nil, fmt.Errorf("zeromq: %w", err)
 	}
@@ -68,12 +69,12 @@ func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.
 		onRead: p.onRead, onCommand: (&commands{out: &p.out}).handle,
 	}
 	registered := false
-	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: addr, admit: func(peer ready) error {
+	h.admit = func(peer ready) error {
 		p.id, p.minor, p.mechanism, p.userID = peer.routingID, peer.minor, peer.mechanism, peer.userID
 		err := r.register(ctx, p)
 		registered = err == nil
 		return err
-	}}
+	}
 	_, err = h.perform(ctx, secured, in)
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})

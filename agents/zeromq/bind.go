@@ -99,12 +99,12 @@ func (s *Socket) shakeHands(ctx context.Context, conn net.Conn, p *pipe, addr st
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
 	defer cancel()
-	secured, err := s.opts.Security.wrap(ctx, conn)
+	h := handshake{own: s.Type(), routingID: s.opts.RoutingID, security: &s.opts.Security, addr: addr, admit: admit}
+	secured, err := h.secure(ctx, conn, s.opts.MaxMessageSize)
 	if err != nil {
 		return nil, 0, err
 	}
 	l := s.newLink(p, secured)
-	h := handshake{own: s.Type(), routingID: s.opts.RoutingID, security: &s.opts.Security, addr: addr, admit: admit}
 	peer, err := h.perform(ctx, secured, l.in)
 	if err != nil {
 		return nil, 0, err

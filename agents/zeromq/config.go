@@ -84,7 +84,7 @@ func (c *RouterConfig) Validate() error {
 	if len(c.Name) > maxRoutingID {
 		return fmt.Errorf("zeromq: Name: longer than %d bytes", maxRoutingID)
 	}
-	if err := c.Security.validate(); err != nil {
+	if err := c.Security.Validate(); err != nil {
 		return err
 	}
 	return notNegative(

@@ -185,7 +185,7 @@ func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (ne
 	interrupt := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	h := handshake{own: zmq4.Dealer, routingID: d.cfg.RoutingID, security: &d.cfg.Security}
 	var peer ready
-	secured, err := d.cfg.Security.wrap(ctx, conn)
+	secured, err := h.secure(ctx, conn, d.cfg.MaxFrame)
 	if err == nil {
 		in.conn = secured.Conn
 		peer, err = h.perform(ctx, secured, in)

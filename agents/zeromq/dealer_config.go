@@ -67,7 +67,7 @@ func (c *DealerConfig) Validate() error {
 	if c.ReconnectMax < c.ReconnectMin {
 		return fmt.Errorf("zeromq: ReconnectMax: less than ReconnectMin")
 	}
-	if err := c.Security.validate(); err != nil {
+	if err := c.Security.Validate(); err != nil {
 		return err
 	}
 	return notNegative(

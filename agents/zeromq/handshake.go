@@ -15,6 +15,7 @@ const (
 	mechanismNull = "NULL"
 
 	mechanismPlain = "PLAIN"
+	mechanismCurve = "CURVE"
 	refusal        = "\x03400" // the body of the ERROR command that libzmq takes for a final no
 )
 

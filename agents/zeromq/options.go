@@ -102,7 +102,7 @@ func (o *Options) Validate() error {
 	case o.ReconnectMax > 0 && o.ReconnectMax < o.ReconnectInterval:
 		return errors.New("zeromq: ReconnectMax: less than ReconnectInterval")
 	}
-	if err := o.Security.validate(); err != nil {
+	if err := o.Security.Validate(); err != nil {
 		return err
 	}
 	return notNegative(

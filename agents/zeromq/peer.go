@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // Peer is one connection of a Router. Its methods are safe for concurrent use.
@@ -216,6 +218,9 @@ func (p *Peer) finish(err error) {
 // hangUp tells the peer that nothing more comes and reads a little, because closing a connection with
 // unread input destroys what was written last.
 func hangUp(conn net.Conn) {
+	if c, ok := conn.(*curve.Conn); ok {
+		conn = c.NetConn() // what is still read is of no interest
+	}
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return

@@ -25,10 +25,9 @@ type pipe struct {
 
 func (s *Socket) newPipe(endpoint string, dialed bool) *pipe {
 	p := &pipe{sock: s, endpoint: endpoint, dialed: dialed, in: newLane()}
-	p.out = outbox{
-		maxCount: s.opts.SendHWM, maxBytes: int(s.opts.SendBytes), buffers: &s.buffers,
-		failed: func(err error) { p.end(err) }, wrote: func(int) { s.room.ring() },
-	}
+	o := &p.out // filled in place: a copy would lie on the stack of every idle connection
+	o.maxCount, o.maxBytes, o.buffers = s.opts.SendHWM, int(s.opts.SendBytes), &s.buffers
+	o.failed, o.wrote = p.end, func(int) { s.room.ring() }
 	return p
 }
 
@@ -82,8 +81,19 @@ func (l *link) subscription(name string, data []byte) (bool, error) {
 	return true, nil
 }
 
-// run serves the connection until it ends. All it starts has ended when it returns.
+// run serves the connection until it ends. All it starts has ended when it returns. While the peer is idle
+// its frame, and those below it, are what the peer costs in stack: they are kept small.
 func (l *link) run(beats bool) {
+	err := l.begin(beats)
+	known := err == nil
+	if known {
+		err = l.read()
+	}
+	l.finish(known, err)
+}
+
+// begin makes the connection one that messages go over, unless the pattern refuses it.
+func (l *link) begin(beats bool) error {
 	p, s := l.pipe, l.pipe.sock
 	p.link.Store(l)
 	if s.ending.Load() { // Close may have looked before there was a link
@@ -94,16 +104,19 @@ func (l *link) run(beats bool) {
 	if beats {
 		l.pulse.interval, l.pulse.timeout = s.opts.HeartbeatInterval, s.opts.HeartbeatTimeout
 	}
-	end := MonitorEvent{Kind: Refused, Endpoint: p.endpoint, Origin: l.origin}
-	err := s.pattern.connected(l)
-	if err == nil {
-		end.Kind = PeerDown
-		s.report(MonitorEvent{Kind: PeerUp, Endpoint: p.endpoint, Origin: l.origin})
-		l.pulse.start()
-		p.out.attach(l.conn)
-		s.room.ring() // Immediate
-		err = l.read()
+	if err := s.pattern.connected(l); err != nil {
+		return err
 	}
+	s.report(MonitorEvent{Kind: PeerUp, Endpoint: p.endpoint, Origin: l.origin})
+	l.pulse.start()
+	p.out.attach(l.conn)
+	s.room.ring() // Immediate
+	return nil
+}
+
+// finish is the end of the connection; known says that PeerUp has been reported.
+func (l *link) finish(known bool, err error) {
+	p, s := l.pipe, l.pipe.sock
 	l.end(err, false)
 	l.pulse.stop()
 	if l.polite {
@@ -113,8 +126,11 @@ func (l *link) run(beats bool) {
 	p.link.Store(nil)
 	p.out.detach()
 	s.pattern.disconnected(p)
-	end.Reason = l.reason
-	s.report(end)
+	kind := Refused
+	if known {
+		kind = PeerDown
+	}
+	s.report(MonitorEvent{Kind: kind, Endpoint: p.endpoint, Origin: l.origin, Reason: l.reason})
 }
 
 func (l *link) read() error {

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // Security says how connections are secured and who may have one. The zero value is the NULL mechanism and
@@ -25,10 +27,50 @@ type Security struct {
 	PlainUsername string
 	PlainPassword string
 
-	// Wrap puts a mechanism of its own, such as CURVE, under ZMTP. It performs that handshake within ctx and
+	// CurveServer or CurveClient encrypts the connection and proves who is at its ends (RFC 26). As in libzmq
+	// the role does not depend on who binds. Either excludes the other and PLAIN.
+	CurveServer *CurveServer
+	CurveClient *CurveClient
+
+	// Wrap puts a mechanism of its own under ZMTP. It performs that handshake within ctx and
 	// the deadline that conn bears, asks whatever it wants to about the peer, and returns a connection that
 	// speaks ZMTP with the NULL mechanism from its first byte. Auth is not asked again. nil: NULL or PLAIN.
 	Wrap func(ctx context.Context, conn net.Conn) (Secured, error)
+}
+
+// CurveServer is the end of a CURVE connection whose key the others know beforehand. It must not be copied
+// once it is in use; several sockets may share one.
+type CurveServer struct {
+	Secret curve.SecretKey
+	// Authorise decides whose keys are welcome: curve.TrustedKeys, curve.AnyKey or a function. The user id that
+	// it returns stands on the peer and on each of its messages; a client that it refuses is told "400".
+	Authorise curve.Authorise
+
+	cookies curve.Cookies
+}
+
+// CurveClient is the end of a CURVE connection that knows the key of the server.
+type CurveClient struct {
+	Server curve.PublicKey
+	Secret curve.SecretKey // the client's own; the zero value means a new one for each connection
+}
+
+func (s *Security) curve() bool { return s.CurveServer != nil || s.CurveClient != nil }
+
+func (s *Security) validateCurve() error {
+	switch server, client := s.CurveServer, s.CurveClient; {
+	case server != nil && client != nil:
+		return errors.New("zeromq: Security: CurveServer and CurveClient exclude each other")
+	case s.curve() && (s.Wrap != nil || s.PlainServer || s.PlainUsername != ""):
+		return errors.New("zeromq: Security: CURVE excludes PLAIN and Wrap")
+	case server != nil && server.Secret.IsZero():
+		return errors.New("zeromq: Security: CurveServer: Secret: no key")
+	case server != nil && server.Authorise == nil:
+		return errors.New("zeromq: Security: CurveServer: Authorise: missing; curve.AnyKey admits everybody")
+	case client != nil && client.Server.IsZero():
+		return errors.New("zeromq: Security: CurveClient: Server: no key")
+	}
+	return nil
 }
 
 // Secured is a connection whose own mechanism has done its handshake.
@@ -85,7 +127,8 @@ func (a *AccessList) Authenticate(ctx context.Context, r AuthRequest) (userID st
 	return r.Username, nil
 }
 
-func (s *Security) validate() error {
+// Validate says what cannot be used.
+func (s *Security) Validate() error {
 	switch {
 	case s.PlainServer && s.Auth == nil:
 		return errors.New("zeromq: Security: PlainServer without Auth would check nothing")
@@ -96,7 +139,7 @@ func (s *Security) validate() error {
 	case len(s.PlainUsername) > 255 || len(s.PlainPassword) > 255:
 		return errors.New("zeromq: Security: PlainUsername or PlainPassword longer than 255 bytes")
 	}
-	return nil
+	return s.validateCurve()
 }
 
 func (s *Security) mechanism() string {
@@ -104,18 +147,6 @@ func (s *Security) mechanism() string {
 		return mechanismPlain
 	}
 	return mechanismNull
-}
-
-// wrap puts the mechanism, if there is one of its own, under conn.
-func (s *Security) wrap(ctx context.Context, conn net.Conn) (Secured, error) {
-	if s.Wrap == nil {
-		return Secured{Conn: conn, Mechanism: s.mechanism()}, nil
-	}
-	secured, err := s.Wrap(ctx, conn)
-	if err != nil {
-		return Secured{}, fmt.Errorf("%w: %w", ErrHandshake, err)
-	}
-	return secured, nil
 }
 
 // handshake is what one end of a new connection says and demands.
@@ -127,11 +158,50 @@ type handshake struct {
 	admit     func(ready) error // of the accepting end: may refuse the peer; nil admits everybody
 }
 
+// secure puts the mechanism, if it is not one that the gate speaks, under conn. Its limit on frames is limit.
+func (h *handshake) secure(ctx context.Context, conn net.Conn, limit int64) (Secured, error) {
+	var secured Secured
+	var err error
+	switch s := h.security; {
+	case s.curve():
+		secured, err = h.encrypt(ctx, conn, limit)
+	case s.Wrap != nil:
+		secured, err = s.Wrap(ctx, conn)
+	default:
+		return Secured{Conn: conn, Mechanism: s.mechanism()}, nil
+	}
+	if err != nil {
+		return Secured{}, fmt.Errorf("%w: %w", ErrHandshake, err)
+	}
+	return secured, nil
+}
+
+// encrypt performs the handshake of CURVE.
+func (h *handshake) encrypt(ctx context.Context, conn net.Conn, limit int64) (Secured, error) {
+	metadata := curve.SocketMetadata(string(h.own), h.routingID)
+	var c *curve.Conn
+	if client := h.security.CurveClient; client != nil {
+		c = curve.Client(conn, curve.ClientConfig{
+			Server: client.Server, Secret: client.Secret, Metadata: metadata, MaxFrame: int(limit),
+		})
+	} else {
+		server := h.security.CurveServer
+		c = curve.Server(conn, curve.ServerConfig{
+			Secret: server.Secret, Authorise: server.Authorise, Cookies: &server.cookies, Metadata: metadata, MaxFrame: int(limit),
+		})
+	}
+	err := c.Handshake(ctx)
+	if refusal, ok := errors.AsType[*curve.RefusedError](err); ok && refusal.Code != "300" {
+		err = fmt.Errorf("%w: %w", ErrUnauthorized, err)
+	}
+	return Secured{Conn: c, Mechanism: mechanismCurve, UserID: c.UserID()}, err
+}
+
 // perform opens conn, which in reads from.
 func (h *handshake) perform(ctx context.Context, conn Secured, in *decoder) (ready, error) {
 	g := &gate{Conn: conn.Conn, in: in, own: h.own, admit: h.admit, security: h.security}
 	g.peer.mechanism, g.peer.userID = conn.Mechanism, conn.UserID
-	if h.security.Wrap == nil {
+	if h.security.Wrap == nil && !h.security.curve() {
 		g.authenticate = h.authenticator(ctx)
 	}
 	return g.open(h.routingID)

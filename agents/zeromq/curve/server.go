@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 )
 
 // server is the handshake of a server (RFC 26).
@@ -123,12 +124,13 @@ func (s *server) admit(ctx context.Context, c *Conn) error {
 		c.userID = id
 		return nil
 	}
-	code := "400"
-	if refusal, ok := errors.AsType[*RefusedError](err); ok {
-		code = refusal.Code
+	refusal, ok := errors.AsType[*RefusedError](err)
+	if !ok {
+		refusal = &RefusedError{Code: "400"}
+		err = fmt.Errorf("%w: %w", err, refusal)
 	}
-	if len(code) == 3 && code != "300" {
-		_ = c.send(appendError(nil, code)) // the connection ends either way
+	if len(refusal.Code) == 3 && refusal.Code != "300" {
+		_ = c.send(appendError(nil, refusal.Code)) // the connection ends either way
 	}
 	return refused("%w", err)
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package zeromq_test
+
+const idleLimit = 12 << 10
