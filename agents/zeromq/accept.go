@@ -31,7 +31,7 @@ func (r *Router) serve(ctx context.Context, conn net.Conn) {
 	r.stats.accepted.Add(1)
 	p.up.Store(true)
 	_ = r.events.Publish(life, Event{Kind: PeerUp, Peer: p, Addr: addr}) // fails only if closed while waiting
-	p.out.attach(p.conn)
+	p.out.attach(p.conn, p.sealer)
 	p.serve(life, in)
 	r.bury(life, p)
 }
@@ -58,24 +58,20 @@ func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.
 	if err := conn.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
-	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: addr}
-	secured, err := h.secure(ctx, conn, r.cfg.MaxFrame)
-	if err != nil {
-		return nil, nil, fmt.Errorf("zeromq: %w", err)
-	}
-	p := r.newPeer(stop, secured.Conn, addr)
+	p := r.newPeer(stop, conn, addr)
 	in := &decoder{
-		conn: secured.Conn, limits: r.cfg.limits(), peer: p, buf: make([]byte, minReadBuffer),
+		conn: conn, limits: r.cfg.limits(), peer: p, buf: make([]byte, minReadBuffer),
 		onRead: p.onRead, onCommand: (&commands{out: &p.out}).handle,
 	}
 	registered := false
-	h.admit = func(peer ready) error {
+	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: addr, admit: func(peer ready) error {
 		p.id, p.minor, p.mechanism, p.userID = peer.routingID, peer.minor, peer.mechanism, peer.userID
 		err := r.register(ctx, p)
 		registered = err == nil
 		return err
-	}
-	_, err = h.perform(ctx, secured, in)
+	}}
+	_, err := h.perform(ctx, conn, in)
+	p.sealer = h.sealer
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})
 	}

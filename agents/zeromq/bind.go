@@ -100,15 +100,12 @@ func (s *Socket) shakeHands(ctx context.Context, conn net.Conn, p *pipe, addr st
 	ctx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
 	defer cancel()
 	h := handshake{own: s.Type(), routingID: s.opts.RoutingID, security: &s.opts.Security, addr: addr, admit: admit}
-	secured, err := h.secure(ctx, conn, s.opts.MaxMessageSize)
+	l := s.newLink(p, conn)
+	peer, err := h.perform(ctx, conn, l.in)
 	if err != nil {
 		return nil, 0, err
 	}
-	l := s.newLink(p, secured)
-	peer, err := h.perform(ctx, secured, l.in)
-	if err != nil {
-		return nil, 0, err
-	}
+	l.sealer = h.sealer
 	l.origin = &Origin{RoutingID: peer.routingID, Addr: addr, Mechanism: peer.mechanism, UserID: peer.userID}
 	return l, peer.minor, conn.SetDeadline(time.Time{})
 }

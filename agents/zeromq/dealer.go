@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // Dealer is a DEALER socket connected to one ROUTER. It reconnects for ever; what is sent while there is no
@@ -166,8 +168,8 @@ func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
 		limits:    limits{frame: d.cfg.MaxFrame, message: d.cfg.MaxMessage, parts: d.cfg.MaxParts},
 		onCommand: (&commands{out: &d.out, ttl: c.pulse.expect}).handle,
 	}
-	var peer ready
-	if c.conn, peer, err = d.shakeHands(ctx, conn, in); err != nil {
+	sealer, peer, err := d.shakeHands(ctx, conn, in)
+	if err != nil {
 		return false, fmt.Errorf("zeromq: handshake: %w", err)
 	}
 	d.out.onFailure(c.fail)
@@ -175,28 +177,23 @@ func (d *Dealer) connect(ctx context.Context) (connected bool, err error) {
 	if peer.minor >= 1 {
 		c.pulse.interval, c.pulse.timeout = d.cfg.HeartbeatInterval, d.cfg.HeartbeatTimeout
 	}
-	return true, c.run(ctx, in)
+	return true, c.run(ctx, in, sealer)
 }
 
-func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (net.Conn, ready, error) {
+func (d *Dealer) shakeHands(ctx context.Context, conn net.Conn, in *decoder) (*curve.Sealer, ready, error) {
 	if err := conn.SetDeadline(time.Now().Add(d.cfg.HandshakeTimeout)); err != nil {
 		return nil, ready{}, err
 	}
 	interrupt := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	h := handshake{own: zmq4.Dealer, routingID: d.cfg.RoutingID, security: &d.cfg.Security}
-	var peer ready
-	secured, err := h.secure(ctx, conn, d.cfg.MaxFrame)
-	if err == nil {
-		in.conn = secured.Conn
-		peer, err = h.perform(ctx, secured, in)
-	}
+	h := handshake{own: zmq4.Dealer, routingID: d.cfg.RoutingID, security: &d.cfg.Security, addr: remoteAddr(conn)}
+	peer, err := h.perform(ctx, conn, in)
 	if !interrupt() {
 		return nil, ready{}, context.Cause(ctx)
 	}
 	if err != nil {
 		return nil, ready{}, err
 	}
-	return secured.Conn, peer, conn.SetDeadline(time.Time{})
+	return h.sealer, peer, conn.SetDeadline(time.Time{})
 }
 
 // dealing is one connection of a Dealer.
@@ -215,7 +212,7 @@ func (c *dealing) fail(err error) {
 }
 
 // run serves the connection until it fails or ctx ends. All it starts has ended when it returns.
-func (c *dealing) run(ctx context.Context, in *decoder) error {
+func (c *dealing) run(ctx context.Context, in *decoder, sealer *curve.Sealer) error {
 	d := c.dealer
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -223,7 +220,7 @@ func (c *dealing) run(ctx context.Context, in *decoder) error {
 	tasks.Go(func() { c.fail(c.read(reading, in)) })
 	c.pulse.start()
 	defer c.pulse.stop()
-	d.out.attach(c.conn)
+	d.out.attach(c.conn, sealer)
 	var err error
 	select {
 	case err = <-c.failed:

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 const (
@@ -29,6 +32,7 @@ type limits struct {
 type decoder struct {
 	conn      io.Reader
 	limits    limits
+	opener    *curve.Opener // of frames that are sealed; nil: they travel as they are
 	peer      *Peer
 	onRead    func()                               // called after each read that brought bytes
 	onCommand func(name string, data []byte) error // data is valid during the call
@@ -44,10 +48,11 @@ type decoder struct {
 	tooLarge bool
 
 	// The frame being read when it is longer than the buffer, or skipped.
-	body []byte
-	left int64
-	skip bool
-	more bool
+	body  []byte
+	left  int64
+	skip  bool
+	more  bool
+	flags byte // of its header, when it is sealed
 
 	batch  []Message
 	slab   []byte
@@ -83,8 +88,9 @@ func (d *decoder) decode() error {
 			if d.left -= n; d.left > 0 {
 				return nil
 			}
-			d.endFrame(d.body)
-			d.body = nil
+			if err := d.endBody(); err != nil {
+				return err
+			}
 		}
 		h, n := parseHeader(d.buf[d.r:d.w])
 		if n == 0 {
@@ -92,6 +98,13 @@ func (d *decoder) decode() error {
 		}
 		if h.flags&^(flagMore|flagLong|flagCommand) != 0 {
 			return fmt.Errorf("%w: reserved frame flags %#x", ErrProtocol, h.flags)
+		}
+		if d.opener != nil {
+			wait, err := d.sealed(h, n)
+			if err != nil || wait {
+				return err
+			}
+			continue
 		}
 		if h.flags&flagCommand != 0 {
 			done, err := d.command(h, n)
@@ -120,6 +133,59 @@ func (d *decoder) decode() error {
 			d.body = make([]byte, 0, min(size, firstBody))
 		}
 	}
+}
+
+// sealed handles a frame with a box around it, all of which must be there before anything in it is believed;
+// so one too many is read before it is skipped. It reports that more has to be read.
+func (d *decoder) sealed(h frameHeader, n int) (wait bool, err error) {
+	size := int(min(h.size, math.MaxInt))
+	if most := max(d.limits.frame, int64(d.maxCommand())); h.size > uint64(most+int64(curve.Overhead)) {
+		return false, fmt.Errorf("%w: sealed frame of %d bytes", ErrLimit, h.size)
+	}
+	switch body := d.r + n; {
+	case d.w-body >= size:
+		d.r = body + size
+		return false, d.open(h.flags, d.buf[body:d.r], false)
+	case n+size <= len(d.buf):
+		return true, nil // fits the buffer: wait for the rest there
+	default:
+		d.r = body
+		d.left, d.skip, d.flags = int64(size), false, h.flags
+		d.body = make([]byte, 0, min(size, firstBody))
+		return false, nil
+	}
+}
+
+// open opens a sealed frame where it lies, in memory that is its own or in the buffer.
+func (d *decoder) open(flags byte, box []byte, own bool) error {
+	flags, body, err := d.opener.Open(flags, box)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	h := frameHeader{flags, uint64(len(body))}
+	if flags&flagCommand != 0 {
+		return d.obey(h, body)
+	}
+	if err := d.check(h); err != nil {
+		return err
+	}
+	d.begin(h)
+	if !own && !d.tooLarge {
+		body = d.keep(body)
+	}
+	d.endFrame(body)
+	return nil
+}
+
+// endBody ends a long frame.
+func (d *decoder) endBody() error {
+	body := d.body
+	d.body = nil
+	if d.opener != nil {
+		return d.open(d.flags, body, true)
+	}
+	d.endFrame(body)
+	return nil
 }
 
 // check refuses a message frame by its header alone, before a byte is allocated for it.
@@ -169,20 +235,38 @@ func (d *decoder) endFrame(body []byte) {
 
 // command handles a command frame. One may stand between the frames of a message: libzmq heartbeats do.
 func (d *decoder) command(h frameHeader, n int) (done bool, err error) {
-	if h.flags&flagMore != 0 || h.size > uint64(max(d.limits.command, maxCommand)) {
-		return false, fmt.Errorf("%w: command with flags %#x of %d bytes", ErrProtocol, h.flags, h.size)
+	if err := d.checkCommand(h); err != nil {
+		return false, err
 	}
 	size := int(h.size)
 	if d.w-d.r < n+size {
 		d.reserve(n + size)
 		return false, nil
 	}
-	name, data, ok := parseCommand(d.buf[d.r+n : d.r+n+size])
-	if !ok {
-		return false, fmt.Errorf("%w: malformed command", ErrProtocol)
-	}
+	body := d.buf[d.r+n : d.r+n+size]
 	d.r += n + size
-	return true, d.onCommand(name, data)
+	return true, d.obey(h, body)
+}
+
+func (d *decoder) maxCommand() int { return max(d.limits.command, maxCommand) }
+
+func (d *decoder) checkCommand(h frameHeader) error {
+	if h.flags&flagMore != 0 || h.size > uint64(d.maxCommand()) {
+		return fmt.Errorf("%w: command with flags %#x of %d bytes", ErrProtocol, h.flags, h.size)
+	}
+	return nil
+}
+
+// obey handles a command that is there.
+func (d *decoder) obey(h frameHeader, body []byte) error {
+	if err := d.checkCommand(h); err != nil {
+		return err
+	}
+	name, data, ok := parseCommand(body)
+	if !ok {
+		return fmt.Errorf("%w: malformed command", ErrProtocol)
+	}
+	return d.onCommand(name, data)
 }
 
 // reserve makes the buffer large enough for a command of n bytes.
@@ -272,8 +356,7 @@ func (d *decoder) fillBody() error {
 	d.onRead()
 	d.body = d.body[:len(d.body)+n]
 	if d.left -= int64(n); d.left == 0 {
-		d.endFrame(d.body)
-		d.body = nil
+		return d.endBody()
 	}
 	return nil
 }

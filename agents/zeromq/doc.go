@@ -42,9 +42,11 @@
 //
 // # Security
 //
-// NULL and PLAIN are spoken here; Security.Wrap puts anything else, as a net.Conn, below every socket. An
-// Authenticator refuses by address or password with the error "400" that libzmq takes for final; the user id
-// it returns stands on every message and event.
+// NULL, PLAIN and, through package curve, CURVE are spoken by every socket. An Authenticator refuses by address
+// or password, CurveServer.Authorise by key, with the error "400" that libzmq takes for final. The user id
+// that they return stands on every message and event: Message.Peer.UserID of a Router, Received.Origin.UserID
+// of a Socket's RecvFrames; the Msg of zmq4, which Recv returns, has no place for it. They are asked once for
+// each connection: a key or password that is taken away counts from the next one on, as with libzmq.
 //
 // # Strangers
 //

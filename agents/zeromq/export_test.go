@@ -58,7 +58,7 @@ func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err e
 	for i, m := range messages {
 		batch[i] = queued{m, wireSize(m)}
 	}
-	sent, err = o.flush(conn, appendCommand(nil, "PONG", nil), batch)
+	sent, err = o.flush(writer{conn: conn}, appendCommand(nil, "PONG", nil), batch)
 	return conn.written, sent, err
 }
 

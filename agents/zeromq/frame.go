@@ -1,6 +1,10 @@
 package zeromq
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
+)
 
 // Frame flags of ZMTP 3 (RFC 23).
 const (
@@ -62,6 +66,15 @@ func wireSize(frames [][]byte) int {
 		if len(f) > 255 {
 			size += 7
 		}
+	}
+	return size
+}
+
+// sealedSize is wireSize of frames that are sealed.
+func sealedSize(frames [][]byte) int {
+	size := 0
+	for _, f := range frames {
+		size += curve.SealedSize(len(f))
 	}
 	return size
 }

@@ -11,9 +11,7 @@ import (
 
 // gate stands between a connection and zmq4.Open. It reads and checks the greeting and READY of the peer
 // itself and hands zmq4 clean copies, so nothing a stranger sends reaches code that trusts its input, and
-// it decides when our own bytes leave.
-//
-// An encrypted transport fits below it as a net.Conn of its own.
+// it decides when our own bytes leave. CURVE does without it: there nothing but the metadata is left to check.
 type gate struct {
 	net.Conn
 	in    *decoder // owns the read buffer; messages that follow READY closely stay in it

@@ -1,12 +1,61 @@
 package zeromq
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
+
+// handshake is what one end of a new connection says and demands.
+type handshake struct {
+	own       zmq4.SocketType
+	routingID string
+	security  *Security
+	addr      string            // of the peer
+	admit     func(ready) error // of the accepting end: may refuse the peer; nil admits everybody
+
+	sealer *curve.Sealer // of what this end sends, after perform; nil: frames travel as they are
+}
+
+// perform opens conn, which in reads from.
+func (h *handshake) perform(ctx context.Context, conn net.Conn, in *decoder) (ready, error) {
+	if !h.security.curve() {
+		g := &gate{Conn: conn, in: in, own: h.own, admit: h.admit, security: h.security, authenticate: h.authenticator(ctx)}
+		g.peer.mechanism = h.security.mechanism()
+		return g.open(h.routingID)
+	}
+	c, peer, err := h.encrypt(ctx, conn)
+	if err != nil {
+		return ready{}, err
+	}
+	h.sealer, in.opener = c.Sealer(), c.Opener()
+	return peer, nil
+}
+
+// authenticator is nil when nobody has to be asked.
+func (h *handshake) authenticator(ctx context.Context) func(AuthRequest) (string, error) {
+	s := h.security
+	if s.Auth == nil || (h.admit == nil && !s.PlainServer && s.CurveServer == nil) {
+		return nil
+	}
+	return func(r AuthRequest) (string, error) {
+		if ap, err := netip.ParseAddrPort(h.addr); err == nil {
+			r.Addr = ap.Addr().Unmap()
+		}
+		userID, err := s.Auth.Authenticate(ctx, r)
+		if err != nil {
+			return "", fmt.Errorf("%w: %w", ErrUnauthorized, err)
+		}
+		return userID, nil
+	}
+}
 
 const (
 	greetingSize  = 64
@@ -102,13 +151,18 @@ func parseReady(data []byte, own zmq4.SocketType) (ready, error) {
 			r.routingID = string(value)
 		}
 	}
+	return r, r.check(own)
+}
+
+// check says whether a socket of type own takes such a peer.
+func (r ready) check(own zmq4.SocketType) error {
 	if len(r.routingID) > maxRoutingID {
-		return ready{}, fmt.Errorf("%w: routing id of %d bytes", ErrHandshake, len(r.routingID))
+		return fmt.Errorf("%w: routing id of %d bytes", ErrHandshake, len(r.routingID))
 	}
 	if !compatible(own, r.socketType) {
-		return ready{}, fmt.Errorf("%w: socket type %.20q", ErrHandshake, r.socketType)
+		return fmt.Errorf("%w: socket type %.20q", ErrHandshake, r.socketType)
 	}
-	return r, nil
+	return nil
 }
 
 // parseProperty reads one name and value of READY's metadata.

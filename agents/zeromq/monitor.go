@@ -4,7 +4,7 @@ package zeromq
 type Origin struct {
 	RoutingID string // what the peer calls itself, or what a ROUTER invented for it
 	Addr      string // of its end of the connection; "ipc" and "inproc" have none
-	Mechanism string // NULL, PLAIN or the name that Security.Wrap gave
+	Mechanism string // NULL, PLAIN or CURVE
 	UserID    string // who the authenticator says it is
 }
 

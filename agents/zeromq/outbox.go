@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 const (
@@ -27,8 +29,9 @@ type outbox struct {
 	writer sync.WaitGroup
 
 	mu       sync.Mutex
-	conn     net.Conn // nil: messages wait
-	queue    []queued // from head on; the writer reads the part it took, so only it moves elements
+	conn     net.Conn      // nil: messages wait
+	sealer   *curve.Sealer // of conn; nil: frames travel as they are
+	queue    []queued      // from head on; the writer reads the part it took, so only it moves elements
 	head     int
 	bytes    int
 	commands []byte // encoded; they overtake messages, never cut one
@@ -115,11 +118,11 @@ func (o *outbox) command(name string, body []byte) bool {
 	return true
 }
 
-// attach gives the outbox a connection; what waits is written.
-func (o *outbox) attach(conn net.Conn) {
+// attach gives the outbox a connection, and what seals its frames or nil; what waits is written.
+func (o *outbox) attach(conn net.Conn, sealer *curve.Sealer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.conn = conn
+	o.conn, o.sealer = conn, sealer
 	if len(o.queue) > o.head || len(o.commands) > 0 {
 		o.startLocked()
 	}
@@ -128,7 +131,7 @@ func (o *outbox) attach(conn net.Conn) {
 // detach takes the connection away and waits for the writer. The caller has closed the connection.
 func (o *outbox) detach() {
 	o.mu.Lock()
-	o.conn, o.commands = nil, nil
+	o.conn, o.sealer, o.commands = nil, nil, nil
 	o.mu.Unlock()
 	o.writer.Wait()
 }
@@ -190,11 +193,11 @@ func (o *outbox) stopLocked() {
 
 func (o *outbox) write() {
 	for {
-		conn, commands, batch := o.take()
-		if conn == nil {
+		w, commands, batch := o.take()
+		if w.conn == nil {
 			return
 		}
-		sent, err := o.flush(conn, commands, batch)
+		sent, err := o.flush(w, commands, batch)
 		o.done(sent, err)
 		if o.wrote != nil && sent > 0 {
 			o.wrote(sent)
@@ -206,13 +209,13 @@ func (o *outbox) write() {
 	}
 }
 
-// take returns what to write next; a nil connection ends the writer.
-func (o *outbox) take() (net.Conn, []byte, []queued) {
+// take returns what to write next; one without a connection ends the goroutine.
+func (o *outbox) take() (writer, []byte, []queued) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed || o.conn == nil || (o.head == len(o.queue) && len(o.commands) == 0) {
 		o.stopLocked()
-		return nil, nil, nil
+		return writer{}, nil, nil
 	}
 	commands := o.commands
 	o.commands = nil
@@ -221,7 +224,7 @@ func (o *outbox) take() (net.Conn, []byte, []queued) {
 		bytes += o.queue[end].size
 		end++
 	}
-	return o.conn, commands, o.queue[o.head:end]
+	return writer{conn: o.conn, sealer: o.sealer, timeout: o.timeout}, commands, o.queue[o.head:end]
 }
 
 // done removes what was sent. After an error the rest stays: a message of which the peer has only a part
@@ -249,10 +252,12 @@ func (o *outbox) done(sent int, err error) {
 }
 
 // flush writes the commands and the batch and returns how many messages left whole.
-func (o *outbox) flush(conn net.Conn, commands []byte, batch []queued) (int, error) {
+func (o *outbox) flush(w writer, commands []byte, batch []queued) (int, error) {
 	p := o.buffers.Get().(*[]byte)
 	defer o.buffers.Put(p)
-	w := writer{conn: conn, timeout: o.timeout, buf: append((*p)[:0], commands...)}
+	w.buf = (*p)[:0]
+	w.commands(commands)
+	before := len(w.buf)
 	for i := range batch {
 		frames := batch[i].frames
 		for j, f := range frames {
@@ -261,12 +266,12 @@ func (o *outbox) flush(conn net.Conn, commands []byte, batch []queued) (int, err
 				flags = flagMore
 			}
 			if w.frame(flags, f); w.err != nil {
-				return w.whole(len(commands), batch), w.err
+				return w.whole(before, batch), w.err
 			}
 		}
 	}
 	if w.flush(); w.err != nil {
-		return w.whole(len(commands), batch), w.err
+		return w.whole(before, batch), w.err
 	}
 	return len(batch), nil
 }
@@ -274,13 +279,32 @@ func (o *outbox) flush(conn net.Conn, commands []byte, batch []queued) (int, err
 // writer gathers frames into a buffer and long ones into the same system call.
 type writer struct {
 	conn    net.Conn
+	sealer  *curve.Sealer // nil: frames travel as they are
 	timeout time.Duration
 	buf     []byte
 	written int64
 	err     error
 }
 
+// commands takes encoded commands.
+func (w *writer) commands(encoded []byte) {
+	if w.sealer == nil {
+		w.buf = append(w.buf, encoded...)
+		return
+	}
+	for len(encoded) > 0 && w.err == nil {
+		h, n := parseHeader(encoded)
+		end := n + int(h.size)
+		w.buf, w.err = w.sealer.AppendFrame(w.buf, flagCommand, encoded[n:end])
+		encoded = encoded[end:]
+	}
+}
+
 func (w *writer) frame(flags byte, body []byte) {
+	if w.sealer != nil {
+		w.sealed(flags, body)
+		return
+	}
 	if len(w.buf)+len(body)+9 > bufferCap {
 		w.flush()
 	}
@@ -290,6 +314,16 @@ func (w *writer) frame(flags byte, body []byte) {
 		return
 	}
 	w.send(net.Buffers{w.buf, body})
+}
+
+// sealed is frame with a box around it. It is written in one piece: the box begins with what proves its end.
+func (w *writer) sealed(flags byte, body []byte) {
+	if len(w.buf)+curve.SealedSize(len(body)) > bufferCap {
+		w.flush()
+	}
+	if w.err == nil {
+		w.buf, w.err = w.sealer.AppendFrame(w.buf, flags, body)
+	}
 }
 
 func (w *writer) flush() {
@@ -320,7 +354,11 @@ func (w *writer) send(b net.Buffers) {
 func (w *writer) whole(before int, batch []queued) int {
 	left := w.written - int64(before)
 	for i, m := range batch {
-		if left -= int64(m.size); left < 0 {
+		size := m.size
+		if w.sealer != nil {
+			size = sealedSize(m.frames)
+		}
+		if left -= int64(size); left < 0 {
 			return i
 		}
 	}

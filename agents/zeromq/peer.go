@@ -21,10 +21,11 @@ type Peer struct {
 
 	mechanism, userID string
 
-	conn  net.Conn
-	out   outbox
-	value atomic.Pointer[any]
-	done  chan struct{}
+	conn   net.Conn
+	sealer *curve.Sealer // nil: frames travel as they are
+	out    outbox
+	value  atomic.Pointer[any]
+	done   chan struct{}
 
 	up         atomic.Bool   // the handshake is complete
 	reading    atomic.Bool   // false while the window or a subscriber holds the reader back
@@ -54,10 +55,10 @@ func (p *Peer) BacklogBytes() int { return p.out.backlogBytes() }
 // RemoteAddr is the network address of the peer's end.
 func (p *Peer) RemoteAddr() string { return p.addr }
 
-// Mechanism is what the connection was secured with: NULL, PLAIN or the name that Security.Wrap gave.
+// Mechanism is what the connection was secured with: NULL, PLAIN or CURVE.
 func (p *Peer) Mechanism() string { return p.mechanism }
 
-// UserID is who the authenticator says the peer is; empty without one.
+// UserID is who Security's authenticator says the peer is, with CURVE its Authorise; empty without one.
 func (p *Peer) UserID() string { return p.userID }
 
 // Key is unique to this connection and never reused; the routing id may come back on another.
@@ -218,9 +219,6 @@ func (p *Peer) finish(err error) {
 // hangUp tells the peer that nothing more comes and reads a little, because closing a connection with
 // unread input destroys what was written last.
 func hangUp(conn net.Conn) {
-	if c, ok := conn.(*curve.Conn); ok {
-		conn = c.NetConn() // what is still read is of no interest
-	}
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // pipe is a Socket's end towards one peer. One that was accepted lives as long as its connection; one that
@@ -42,6 +44,7 @@ func (p *pipe) end(reason error) {
 type link struct {
 	pipe   *pipe
 	conn   net.Conn
+	sealer *curve.Sealer // nil: frames travel as they are
 	in     *decoder
 	origin *Origin
 	pulse  pulse
@@ -54,11 +57,11 @@ type link struct {
 }
 
 // newLink prepares for a handshake over conn.
-func (s *Socket) newLink(p *pipe, secured Secured) *link {
-	l := &link{pipe: p, conn: secured.Conn, gone: make(chan struct{})}
+func (s *Socket) newLink(p *pipe, conn net.Conn) *link {
+	l := &link{pipe: p, conn: conn, gone: make(chan struct{})}
 	c := &commands{out: &p.out, ttl: l.pulse.expect}
 	l.in = &decoder{
-		conn: secured.Conn, limits: s.opts.limits(), buf: make([]byte, minReadBuffer),
+		conn: conn, limits: s.opts.limits(), buf: make([]byte, minReadBuffer),
 		onRead: l.pulse.hear, onCommand: c.handle,
 	}
 	if s.kind.publishes() {
@@ -109,7 +112,7 @@ func (l *link) begin(beats bool) error {
 	}
 	s.report(MonitorEvent{Kind: PeerUp, Endpoint: p.endpoint, Origin: l.origin})
 	l.pulse.start()
-	p.out.attach(l.conn)
+	p.out.attach(l.conn, l.sealer)
 	s.room.ring() // Immediate
 	return nil
 }

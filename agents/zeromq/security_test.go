@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/go-zeromq/zmq4"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 var passwords = &zeromq.AccessList{CheckPassword: func(_ context.Context, user, password string) bool {
@@ -178,63 +178,6 @@ func TestRouterAuthenticates(t *testing.T) {
 	}
 }
 
-// A mechanism below ZMTP, here one that flips every bit, goes under every type of socket.
-func TestWrap(t *testing.T) {
-	t.Parallel()
-	wrap := zeromq.Security{
-		Wrap: func(_ context.Context, conn net.Conn) (zeromq.Secured, error) {
-			if _, err := conn.Write([]byte("open sesame")); err != nil {
-				return zeromq.Secured{}, err
-			}
-			var word [11]byte
-			if _, err := io.ReadFull(conn, word[:]); err != nil || string(word[:]) != "open sesame" {
-				return zeromq.Secured{}, fmt.Errorf("said %q: %v", word, err)
-			}
-			return zeromq.Secured{Conn: flipped{conn}, Mechanism: "FLIP", UserID: "thief"}, nil
-		},
-		Auth: zeromq.AuthFunc(func(context.Context, zeromq.AuthRequest) (string, error) { return "", errors.New("asked again") }),
-	}
-	for _, p := range pairings {
-		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
-			t.Parallel()
-			b, url := bound(t, p.b, zeromq.Options{Security: wrap})
-			up := monitor(t, b, zeromq.PeerUp)
-			a := dialled(t, p.a, zeromq.Options{Security: wrap}, url)
-			p.meet(t, ourEnd{a}, ourEnd{b})
-			if e := <-up; e.Origin.UserID != "thief" || e.Origin.Mechanism != "FLIP" {
-				t.Errorf("origin %+v", e.Origin)
-			}
-			for _, m := range messages() {
-				p.talk(t, ourEnd{a}, ourEnd{b}, m)
-			}
-		})
-	}
-	r := startRouter(t, zeromq.RouterConfig{Security: wrap, MaxMessage: 2 << 20}, echo)
-	d, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: wrap, MaxMessage: 2 << 20})
-	send(t, d, "through", string(make([]byte, 1<<20)))
-	if got := receive(t, d); string(got[0]) != "through" || len(got[1]) != 1<<20 {
-		t.Errorf("%d frames", len(got))
-	}
-}
-
-type flipped struct{ net.Conn }
-
-func (f flipped) Read(p []byte) (int, error) {
-	n, err := f.Conn.Read(p)
-	for i := range p[:n] {
-		p[i] = ^p[i]
-	}
-	return n, err
-}
-
-func (f flipped) Write(p []byte) (int, error) {
-	q := make([]byte, len(p))
-	for i := range p {
-		q[i] = ^p[i]
-	}
-	return f.Conn.Write(q)
-}
-
 // What a stranger says instead of HELLO, or after it, costs his connection only.
 func TestHostilePlain(t *testing.T) {
 	t.Parallel()
@@ -271,10 +214,12 @@ func TestSecurityIsValidated(t *testing.T) {
 	for name, s := range map[string]zeromq.Security{
 		"nothing checked": {PlainServer: true},
 		"both roles":      {PlainServer: true, Auth: passwords, PlainUsername: "x"},
-		"two mechanisms": {PlainUsername: "x", Wrap: func(context.Context, net.Conn) (zeromq.Secured, error) {
-			return zeromq.Secured{}, nil
-		}},
-		"long": plainClient(string(make([]byte, 256)), ""),
+		"two mechanisms":  {PlainUsername: "x", CurveClient: newKeys().asks().CurveClient},
+		"both of CURVE":   {CurveServer: newKeys().serves().CurveServer, CurveClient: newKeys().asks().CurveClient},
+		"no key":          {CurveServer: &zeromq.CurveServer{Authorise: curve.AnyKey}},
+		"no server key":   {CurveClient: &zeromq.CurveClient{}},
+		"no Authorise":    {CurveServer: &zeromq.CurveServer{Secret: newKeys().serverSecret}},
+		"long":            plainClient(string(make([]byte, 256)), ""),
 	} {
 		if _, err := zeromq.NewSocket(context.Background(), zmq4.Req, zeromq.Options{Security: s}); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -1,8 +1,10 @@
 package curve
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 )
 
 // ServerConfig is the same for all connections of a server.
@@ -10,7 +12,10 @@ type ServerConfig struct {
 	Secret    SecretKey // the server's key, whose public half the clients know
 	Metadata  Metadata  // what READY tells the client; SocketMetadata makes it
 	Authorise Authorise // who may come; AnyKey and TrustedKeys are ready ones
-	Cookies   *Cookies  // shared by the connections of a server; nil means one for each, which costs more
+	// Screen refuses by address, before anything is computed for a stranger; its errors are told as those of
+	// Authorise are. nil lets everybody try.
+	Screen  func(ctx context.Context, addr net.Addr) error
+	Cookies *Cookies // shared by the connections of a server; nil means one for each, which costs more
 
 	MaxFrame int // bytes of a frame's body that Read takes; 0 means 16 MiB. Opener leaves it to its caller
 }

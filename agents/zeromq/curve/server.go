@@ -27,6 +27,11 @@ func (s *server) shake(ctx context.Context, c *Conn) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.Screen != nil {
+		if err := s.cfg.Screen(ctx, c.RemoteAddr()); err != nil {
+			return c.refuse(err)
+		}
+	}
 	if body, err = s.welcome(body); err != nil {
 		return err
 	}
@@ -120,10 +125,15 @@ func (s *server) meet(c *Conn, body []byte) (*sharedKey, uint64, error) {
 // admit asks Authorise and tells a client that is refused.
 func (s *server) admit(ctx context.Context, c *Conn) error {
 	id, err := s.cfg.Authorise(ctx, Request{ClientKey: c.peer, RemoteAddr: c.RemoteAddr(), Metadata: c.metadata})
-	if err == nil {
-		c.userID = id
-		return nil
+	if err != nil {
+		return c.refuse(err)
 	}
+	c.userID = id
+	return nil
+}
+
+// refuse tells the client, if it is to be told.
+func (c *Conn) refuse(err error) error {
 	refusal, ok := errors.AsType[*RefusedError](err)
 	if !ok {
 		refusal = &RefusedError{Code: "400"}
