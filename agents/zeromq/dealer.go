@@ -21,7 +21,7 @@ import (
 type Dealer struct {
 	cfg      DealerConfig
 	endpoint endpoint
-	buffers  sync.Pool
+	buffers  buffers
 	out      outbox
 	room     chan struct{} // capacity 1; the queue has become shorter
 	waiting  atomic.Int32  // Sends that wait for room
@@ -54,7 +54,6 @@ func NewDealer(cfg DealerConfig) (*Dealer, error) {
 		events:   make(chan DealerEvent, 64),
 		done:     make(chan struct{}),
 	}
-	d.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
 	d.out = outbox{
 		maxCount: cfg.QueueMessages, maxBytes: int(cfg.QueueBytes), timeout: cfg.WriteTimeout,
 		buffers: &d.buffers, wrote: func(int) { d.wake() },
@@ -71,7 +70,8 @@ func (d *Dealer) Messages() <-chan [][]byte { return d.messages }
 func (d *Dealer) Events() <-chan DealerEvent { return d.events }
 
 // Send queues one message and blocks while the queue is full, connected or not, until ctx ends. It returns
-// ErrClosed once Run is ending. Neither frames nor their bytes may be modified afterwards.
+// ErrClosed once Run is ending. A message of up to 8 KB is copied; the bytes of a longer one must not be
+// modified afterwards.
 func (d *Dealer) Send(ctx context.Context, frames ...[]byte) error {
 	for {
 		err := d.out.push(frames)

@@ -1,9 +1,9 @@
 package zeromq
 
 import (
+	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
@@ -53,12 +53,18 @@ func Handshake(data []byte, chunk int) (routingID string, err error) {
 // WriteUntil runs the writer of an outbox over a connection that fails after limit bytes.
 func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err error) {
 	conn := &failing{left: limit}
-	o := outbox{buffers: &sync.Pool{New: func() any { b := make([]byte, 0, bufferCap); return &b }}}
-	batch := make([]queued, len(messages))
-	for i, m := range messages {
-		batch[i] = queued{m, wireSize(m)}
+	o := outbox{maxCount: len(messages), maxBytes: 1 << 30, buffers: &buffers{}}
+	for _, m := range messages {
+		if err := o.push(m); err != nil {
+			return nil, 0, err
+		}
 	}
-	sent, err = o.flush(writer{conn: conn}, appendCommand(nil, "PONG", nil), batch)
+	o.conn, o.failed, o.wrote = conn, func(e error) { err = e }, func(n int) { sent += n }
+	o.commands, o.writing = appendCommand(nil, "PONG", nil), true
+	o.write()
+	if left := o.backlog(); left != len(messages)-sent {
+		return nil, 0, fmt.Errorf("%d of %d messages sent, %d left", sent, len(messages), left)
+	}
 	return conn.written, sent, err
 }
 

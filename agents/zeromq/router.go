@@ -19,7 +19,7 @@ type Router struct {
 	messages *observables.Subject[Message]
 	events   *observables.Subject[Event]
 	door     door
-	buffers  sync.Pool
+	buffers  buffers
 	keys     atomic.Uint64
 	stats    counters
 	started  atomic.Bool
@@ -47,7 +47,6 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 		},
 		peers: map[string]*Peer{},
 	}
-	r.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
 	return r, nil
 }
 

@@ -102,10 +102,12 @@ func (m Maker) open(o Options) (Socket, [][]byte) {
 func (m Maker) send(o Options) {
 	s, to := m.open(o)
 	Got(s.Recv()) // hi or go
+	frames := slices.Clone(to)
 	source := NewSource(o)
 	c := CPU()
 	for !source.Done {
-		Must(s.Send(append(slices.Clone(to), source.Next()...)))
+		frames = append(frames[:len(to)], source.Next()...)
+		Must(s.Send(frames))
 	}
 	Got(s.Recv()) // ok
 	Result("cpu=%d", CPU()-c)
@@ -162,39 +164,30 @@ func Ask(o Options, trip func([][]byte) [][]byte) {
 type Source struct {
 	Done bool
 
-	size, frames int
-	n            uint64
-	end          time.Time
-	slab         []byte
-	small        []byte
+	n       uint64
+	end     time.Time
+	message [][]byte
 }
 
 // NewSource begins now.
 func NewSource(o Options) *Source {
-	return &Source{
-		size: o.Int("size", 64), frames: o.Int("frames", 1), small: []byte("0123456789abcdef"),
-		end: time.Now().Add(time.Duration(o.Int("ms", 500)) * time.Millisecond),
+	s := &Source{end: time.Now().Add(time.Duration(o.Int("ms", 500)) * time.Millisecond)}
+	for range o.Int("frames", 1) - 1 {
+		s.message = append(s.message, []byte("0123456789abcdef"))
 	}
+	s.message = append(s.message, make([]byte, o.Int("size", 64)))
+	return s
 }
 
-// Next is one message, which belongs to the receiver; bodies are cut from slabs of 16 KB at most.
+// Next is one message, valid until the following one: every implementation here has copied it by then.
 func (s *Source) Next() [][]byte {
 	s.Done = s.n%64 == 0 && time.Now().After(s.end)
-	if len(s.slab) < s.size {
-		s.slab = make([]byte, max(s.size, 16<<10/s.size*s.size))
-	}
-	body := s.slab[:s.size:s.size]
-	s.slab = s.slab[s.size:]
+	body := s.message[len(s.message)-1]
 	binary.LittleEndian.PutUint64(body[8:], s.n)
 	if s.n++; s.Done {
 		body[16] = last
 	}
-	all := make([][]byte, s.frames)
-	for i := range s.frames - 1 {
-		all[i] = s.small
-	}
-	all[s.frames-1] = body
-	return all
+	return s.message
 }
 
 // Counter is the other end of a Source.
