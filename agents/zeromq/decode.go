@@ -15,6 +15,7 @@ const (
 	maxCommand    = 1 << 10  // PING, PONG, ERROR, SUBSCRIBE are all far below
 	firstBody     = 64 << 10 // allocated on the word of a header; more only as the bytes arrive
 	maxSlab       = 4 << 10
+	maxFrameSlab  = 21 // frames: 512 bytes, up to which Go allocates pointers at the least price
 )
 
 // limits bounds what a peer may send. A message above message, up to twice that, is skipped and reported;
@@ -79,6 +80,8 @@ func (d *decoder) next() ([]Message, error) {
 // decode consumes what is buffered.
 func (d *decoder) decode() error {
 	for {
+		for d.whole() {
+		}
 		if d.left > 0 {
 			n := min(d.left, int64(d.w-d.r))
 			if !d.skip {
@@ -133,6 +136,59 @@ func (d *decoder) decode() error {
 			d.body = make([]byte, 0, min(size, firstBody))
 		}
 	}
+}
+
+// whole takes a message that lies in the buffer to its end and keeps every limit, which almost all do. What it
+// does not take is decoded frame by frame.
+func (d *decoder) whole() bool {
+	if d.count > 0 || d.left > 0 || d.opener != nil {
+		return false
+	}
+	count, size, end := 0, 0, d.r
+	for more := byte(flagMore); more != 0; count++ {
+		h, n := parseHeader(d.buf[end:d.w])
+		if n == 0 || h.flags&^(flagMore|flagLong) != 0 || h.size > uint64(d.w-end-n) {
+			return false
+		}
+		end += n + int(h.size)
+		size += int(h.size)
+		more = h.flags & flagMore
+	}
+	if int64(size) > min(d.limits.frame, d.limits.message) || count > d.limits.parts {
+		return false
+	}
+	slab, frames := d.room(size, count, end-d.r)
+	for range count {
+		h, n := parseHeader(d.buf[d.r:d.w])
+		d.r += n
+		at := len(slab)
+		slab = append(slab, d.buf[d.r:d.r+int(h.size)]...)
+		d.r += int(h.size)
+		frames = append(frames, slab[at:len(slab):len(slab)])
+	}
+	d.batch = append(d.batch, Message{Peer: d.peer, Frames: frames})
+	return true
+}
+
+// room returns memory for the bodies and the list of frames of a message that takes so many bytes on the wire.
+// It has just that room, and is a part of what several messages share.
+func (d *decoder) room(size, count, wire int) ([]byte, [][]byte) {
+	left := (d.w - d.r) / wire // messages like this one, at least itself
+	if cap(d.frames)-len(d.frames) < count {
+		d.frames = make([][]byte, 0, max(count, min(left*count, maxFrameSlab)))
+	}
+	at := len(d.frames)
+	d.frames = d.frames[:at+count]
+	frames := d.frames[at : at : at+count]
+	if size > maxSlab/4 {
+		return make([]byte, 0, size), frames
+	}
+	if d.slab == nil || cap(d.slab)-len(d.slab) < size {
+		d.slab = make([]byte, 0, max(size, min(left*size, maxSlab/max(size, 1)*size)))
+	}
+	at = len(d.slab)
+	d.slab = d.slab[:at+size]
+	return d.slab[at : at : at+size], frames
 }
 
 // sealed handles a frame with a box around it, all of which must be there before anything in it is believed;

@@ -137,3 +137,37 @@ func MemoryPipe() (net.Conn, net.Conn) { return newMemoryPipe(inprocAddr("test")
 func (r *Router) UseListener(l net.Listener) {
 	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
 }
+
+// DecodeStream runs a decoder over n messages that an endless reader repeats, in reads as full as they can be.
+func DecodeStream(n int, message []byte) error {
+	d := &decoder{
+		conn:   &endless{data: message},
+		limits: limits{frame: 1 << 20, message: 1 << 20, parts: 16},
+		buf:    make([]byte, minReadBuffer),
+		onRead: func() {},
+	}
+	for n > 0 {
+		batch, err := d.next()
+		if err != nil {
+			return err
+		}
+		n -= len(batch)
+	}
+	return nil
+}
+
+type endless struct {
+	data []byte
+	at   int
+}
+
+func (e *endless) Read(p []byte) (n int, _ error) {
+	for n < len(p) {
+		m := copy(p[n:], e.data[e.at:])
+		n += m
+		if e.at += m; e.at == len(e.data) {
+			e.at = 0
+		}
+	}
+	return n, nil
+}
