@@ -37,6 +37,7 @@ type decoder struct {
 	peer      *Peer
 	onRead    func()                               // called after each read that brought bytes
 	onCommand func(name string, data []byte) error // data is valid during the call
+	relay     func(buf []byte) int                 // may take encoded messages from the front of buf; may be nil
 
 	buf     []byte
 	r, w    int
@@ -79,6 +80,9 @@ func (d *decoder) next() ([]Message, error) {
 
 // decode consumes what is buffered.
 func (d *decoder) decode() error {
+	if d.relay != nil && d.count == 0 && d.left == 0 && d.opener == nil {
+		d.r += d.relay(d.buf[d.r:d.w])
+	}
 	for {
 		for d.whole() {
 		}
@@ -144,21 +148,12 @@ func (d *decoder) whole() bool {
 	if d.count > 0 || d.left > 0 || d.opener != nil {
 		return false
 	}
-	count, size, end := 0, 0, d.r
-	for more := byte(flagMore); more != 0; count++ {
-		h, n := parseHeader(d.buf[end:d.w])
-		if n == 0 || h.flags&^(flagMore|flagLong) != 0 || h.size > uint64(d.w-end-n) {
-			return false
-		}
-		end += n + int(h.size)
-		size += int(h.size)
-		more = h.flags & flagMore
-	}
-	if int64(size) > min(d.limits.frame, d.limits.message) || count > d.limits.parts {
+	m, ok := parseMessage(d.buf[d.r:d.w], d.limits)
+	if !ok {
 		return false
 	}
-	slab, frames := d.room(size, count, end-d.r)
-	for range count {
+	slab, frames := d.room(m)
+	for range m.frames {
 		h, n := parseHeader(d.buf[d.r:d.w])
 		d.r += n
 		at := len(slab)
@@ -170,10 +165,34 @@ func (d *decoder) whole() bool {
 	return true
 }
 
-// room returns memory for the bodies and the list of frames of a message that takes so many bytes on the wire.
-// It has just that room, and is a part of what several messages share.
-func (d *decoder) room(size, count, wire int) ([]byte, [][]byte) {
-	left := (d.w - d.r) / wire // messages like this one, at least itself
+// encodedMessage is what the headers say of a message that lies in a buffer.
+type encodedMessage struct {
+	wire, size, frames int // bytes with and without headers
+	topic, topicEnd    int // its first frame
+}
+
+// parseMessage looks at the message at the start of b. It knows nothing of one that is not there to its end,
+// is beyond a limit or has a command in it.
+func parseMessage(b []byte, limits limits) (m encodedMessage, ok bool) {
+	for more := byte(flagMore); more != 0; m.frames++ {
+		h, n := parseHeader(b[m.wire:])
+		if n == 0 || h.flags&^(flagMore|flagLong) != 0 || h.size > uint64(len(b)-m.wire-n) {
+			return m, false
+		}
+		if m.wire += n + int(h.size); m.frames == 0 {
+			m.topic, m.topicEnd = n, m.wire
+		}
+		m.size += int(h.size)
+		more = h.flags & flagMore
+	}
+	return m, int64(m.size) <= min(limits.frame, limits.message) && m.frames <= limits.parts
+}
+
+// room returns memory for the bodies and the list of frames of a message. It has just that room, and is a
+// part of what several messages share.
+func (d *decoder) room(m encodedMessage) ([]byte, [][]byte) {
+	size, count := m.size, m.frames
+	left := (d.w - d.r) / m.wire // messages like this one, at least itself
 	if cap(d.frames)-len(d.frames) < count {
 		d.frames = make([][]byte, 0, max(count, min(left*count, maxFrameSlab)))
 	}

@@ -95,6 +95,24 @@ func (o *outbox) pushEncoded(encoded []byte, count int) error {
 	return nil
 }
 
+// pushFirst queues encoded messages one by one until there is no room; it returns how many those were.
+func (o *outbox) pushFirst(encoded []byte) (count int) {
+	for len(encoded) > 0 {
+		end := 0
+		for more := true; more; {
+			h, n := parseHeader(encoded[end:])
+			end += n + int(h.size)
+			more = h.flags&flagMore != 0
+		}
+		if o.pushEncoded(encoded[:end], 1) != nil {
+			break
+		}
+		encoded = encoded[end:]
+		count++
+	}
+	return count
+}
+
 // admitLocked counts messages, if there is room for them.
 func (o *outbox) admitLocked(count, size, maxCount int) error {
 	if o.closed || o.draining {

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-zeromq/zmq4"
+
 	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
@@ -23,6 +25,9 @@ type pipe struct {
 	id     string              // routing id; guarded by the pattern
 	topics map[string]struct{} // what it has subscribed to; guarded by the pattern
 	mark   uint64              // of the last message matched; guarded by the pattern
+
+	came   uint64        // messages that have taken the way over the inbox; of the reader
+	passed atomic.Uint64 // and those of them that whoever received them is through with
 }
 
 func (s *Socket) newPipe(endpoint string, dialed bool) *pipe {
@@ -63,6 +68,9 @@ func (s *Socket) newLink(p *pipe, conn net.Conn) *link {
 	l.in = &decoder{
 		conn: conn, limits: s.opts.limits(), buf: make([]byte, minReadBuffer),
 		onRead: l.pulse.hear, onCommand: c.handle,
+	}
+	if s.kind == socketKind(zmq4.XSub) {
+		l.in.relay = l.relay
 	}
 	if s.kind.publishes() {
 		c.other = l.subscription

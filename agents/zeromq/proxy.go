@@ -21,10 +21,20 @@ func Proxy(ctx context.Context, a, b *Socket) error {
 }
 
 func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error {
+	if r := shortCut(from, to); r != nil {
+		sub := from.pattern.(*subscriber)
+		if sub.relay.CompareAndSwap(nil, r) { // else another Proxy has it
+			defer r.stop()
+			defer sub.relay.Store(nil)
+		}
+	}
 	for {
-		m, err := from.RecvFrames(ctx)
+		it, err := from.receive(ctx)
 		if err == nil {
-			err = to.SendFrames(ctx, m.Frames...)
+			err = to.SendFrames(ctx, it.frames...)
+		}
+		if it.pipe != nil {
+			it.pipe.passed.Add(1)
 		}
 		switch {
 		case err == nil:

@@ -132,11 +132,18 @@ type Received struct {
 
 // RecvFrames waits for a message until ctx ends. Peers take turns.
 func (s *Socket) RecvFrames(ctx context.Context) (Received, error) {
-	if s.isClosing() {
-		return Received{}, ErrClosed
+	it, err := s.receive(ctx)
+	if it.pipe != nil {
+		it.pipe.passed.Add(1)
 	}
-	it, err := s.pattern.recv(ctx)
 	return Received{Frames: it.frames, Origin: it.origin}, err
+}
+
+func (s *Socket) receive(ctx context.Context) (item, error) {
+	if s.isClosing() {
+		return item{}, ErrClosed
+	}
+	return s.pattern.recv(ctx)
 }
 
 // limit is the context of a Send or Recv that was given none.

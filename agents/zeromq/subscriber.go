@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 // subscriber is SUB and XSUB. Subscriptions are counted: publishers hear of the first to a topic and of the
@@ -11,6 +12,7 @@ import (
 type subscriber struct {
 	passive
 	extended bool
+	relay    atomic.Pointer[relay] // of a Proxy; nil: none
 
 	mu     sync.Mutex
 	topics trie[int]
@@ -93,6 +95,7 @@ func (b *subscriber) arrived(l *link, items []item) error {
 	if !b.extended {
 		items = b.filter(items)
 	}
+	l.pipe.came += uint64(len(items))
 	return b.passive.arrived(l, items)
 }
 
