@@ -8,7 +8,7 @@ import (
 
 const (
 	bufferCap      = 32 << 10
-	smallBufferCap = 2 << 10
+	smallBufferCap = 4 << 10
 	// maxCopied is how long a message may be, on the wire, to be encoded when it is queued. A longer one is
 	// kept as it was given and written from where it lies.
 	maxCopied = 8 << 10

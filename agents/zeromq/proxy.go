@@ -10,13 +10,16 @@ import (
 // an XPUB make a broker of publications, a ROUTER and a DEALER one of requests, a PULL and a PUSH a queue.
 // A socket that only sends, or only receives, is no error. It closes neither and returns nil when ctx ended.
 func Proxy(ctx context.Context, a, b *Socket) error {
-	ctx, stop := context.WithCancel(ctx)
+	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var errA, errB error
 	var ways sync.WaitGroup
-	ways.Go(func() { errA = pass(ctx, stop, a, b) })
-	ways.Go(func() { errB = pass(ctx, stop, b, a) })
+	ways.Go(func() { errA = pass(inner, stop, a, b) })
+	ways.Go(func() { errB = pass(inner, stop, b, a) })
 	ways.Wait()
+	if ctx.Err() != nil { // which the sockets may have known first, and closed
+		return nil //nolint:nilerr // the end that was asked for
+	}
 	return errors.Join(errA, errB)
 }
 
