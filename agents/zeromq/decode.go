@@ -56,6 +56,7 @@ type decoder struct {
 	more  bool
 	flags byte // of its header, when it is sealed
 
+	short  bool // of a message that will fit the buffer
 	batch  []Message
 	slab   []byte
 	frames [][]byte
@@ -85,6 +86,9 @@ func (d *decoder) decode() error {
 	}
 	for {
 		for d.whole() {
+		}
+		if d.short {
+			return nil
 		}
 		if d.left > 0 {
 			n := min(d.left, int64(d.w-d.r))
@@ -145,11 +149,14 @@ func (d *decoder) decode() error {
 // whole takes a message that lies in the buffer to its end and keeps every limit, which almost all do. What it
 // does not take is decoded frame by frame.
 func (d *decoder) whole() bool {
+	d.short = false
 	if d.count > 0 || d.left > 0 || d.opener != nil {
 		return false
 	}
 	m, ok := parseMessage(d.buf[d.r:d.w], d.limits)
 	if !ok {
+		// What is missing of a message of several frames is waited for if the buffer can hold it.
+		d.short = m.frames > 0 && m.missing > 0 && m.wire+m.missing <= len(d.buf) && m.within(d.limits)
 		return false
 	}
 	slab, frames := d.room(m)
@@ -169,6 +176,12 @@ func (d *decoder) whole() bool {
 type encodedMessage struct {
 	wire, size, frames int // bytes with and without headers
 	topic, topicEnd    int // its first frame
+	missing            int // bytes of the frame that is not there to its end, as far as its header tells
+}
+
+// within reports whether the limits are kept, of those that a header can break.
+func (m *encodedMessage) within(limits limits) bool {
+	return int64(m.size+m.missing) <= min(limits.frame, limits.message) && m.frames < limits.parts
 }
 
 // parseMessage looks at the message at the start of b. It knows nothing of one that is not there to its end,
@@ -176,7 +189,15 @@ type encodedMessage struct {
 func parseMessage(b []byte, limits limits) (m encodedMessage, ok bool) {
 	for more := byte(flagMore); more != 0; m.frames++ {
 		h, n := parseHeader(b[m.wire:])
-		if n == 0 || h.flags&^(flagMore|flagLong) != 0 || h.size > uint64(len(b)-m.wire-n) {
+		if n == 0 {
+			m.missing = 9
+			return m, false
+		}
+		if h.flags&^(flagMore|flagLong) != 0 {
+			return m, false
+		}
+		if h.size > uint64(len(b)-m.wire-n) {
+			m.missing = n + int(min(h.size, math.MaxInt32))
 			return m, false
 		}
 		if m.wire += n + int(h.size); m.frames == 0 {

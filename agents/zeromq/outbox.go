@@ -28,6 +28,7 @@ type outbox struct {
 
 	mu       sync.Mutex
 	conn     net.Conn      // nil: messages wait
+	deadline time.Time     // of conn, for writes
 	sealer   *curve.Sealer // of conn; nil: frames travel as they are
 	queue    []parcel      // the writer reads the taken ones, so only it moves elements
 	taken    int           // parcels that are being written
@@ -185,7 +186,7 @@ func (o *outbox) command(name string, body []byte) bool {
 func (o *outbox) attach(conn net.Conn, sealer *curve.Sealer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.conn, o.sealer = conn, sealer
+	o.conn, o.sealer, o.deadline = conn, sealer, time.Time{}
 	if len(o.queue) > 0 || len(o.commands) > 0 {
 		o.startLocked()
 	}
@@ -284,7 +285,7 @@ func (o *outbox) take(w *writer) ([]byte, []parcel) {
 		o.stopLocked()
 		return nil, nil
 	}
-	w.conn, w.sealer, w.timeout, w.buffers = o.conn, o.sealer, o.timeout, o.buffers
+	w.conn, w.sealer, w.timeout, w.deadline, w.buffers = o.conn, o.sealer, o.timeout, o.deadline, o.buffers
 	commands := o.commands
 	o.commands = nil
 	for bytes := 0; o.taken < len(o.queue) && (o.taken == 0 || bytes+o.queue[o.taken].size <= takeBytes); o.taken++ {
@@ -298,6 +299,7 @@ func (o *outbox) take(w *writer) ([]byte, []parcel) {
 func (o *outbox) done(w *writer, parcels int) (sent int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.deadline = w.deadline
 	whole := 0
 	for ; whole < parcels; whole++ {
 		p := &o.queue[whole]

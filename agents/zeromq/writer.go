@@ -16,6 +16,8 @@ type writer struct {
 	timeout time.Duration
 	buffers *buffers
 
+	deadline time.Time // of conn
+
 	written int64 // bytes of messages
 	err     error
 
@@ -134,15 +136,22 @@ func (w *writer) sendPieces() (n int64) {
 	}
 }
 
+// wait has the next call wait for the timeout, and up to a quarter more: setting a deadline costs as much as
+// encoding several messages.
 func (w *writer) wait() {
-	if w.timeout > 0 {
-		w.err = w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
+	if w.timeout <= 0 {
+		return
+	}
+	if now := time.Now(); w.deadline.Sub(now) < w.timeout {
+		w.deadline = now.Add(w.timeout + w.timeout/4)
+		w.err = w.conn.SetWriteDeadline(w.deadline)
 	}
 }
 
 // goOn reports whether the rest is to be tried again: the timeout is for writes that make no progress.
 func (w *writer) goOn(progress bool, err error) bool {
 	if w.timeout > 0 && progress && errors.Is(err, os.ErrDeadlineExceeded) {
+		w.deadline = time.Time{}
 		return true
 	}
 	w.err = err
