@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type Dealer struct {
 	room     chan struct{} // capacity 1; the queue has become shorter
 	waiting  atomic.Int32  // Sends that wait for room
 	messages chan [][]byte
+	pile     *pile // in place of messages; nil: not asked for
 	events   chan DealerEvent
 	started  atomic.Bool
 	done     chan struct{}
@@ -57,6 +59,9 @@ func NewDealer(cfg DealerConfig) (*Dealer, error) {
 	d.out = outbox{
 		maxCount: cfg.QueueMessages, maxBytes: int(cfg.QueueBytes), timeout: cfg.WriteTimeout,
 		buffers: &d.buffers, wrote: func(int) { d.wake() },
+	}
+	if cfg.Batches {
+		d.pile = newPile(cfg.Inbox)
 	}
 	return d, nil
 }
@@ -255,17 +260,29 @@ func (c *dealing) read(ctx context.Context, in *decoder) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range batch {
-			if m.TooLarge {
-				c.dealer.cfg.Logger.Warn("zeromq: message over MaxMessage skipped", "endpoint", c.dealer.endpoint.String())
-				continue
-			}
-			select {
-			case c.dealer.messages <- m.Frames:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if err := c.deliver(ctx, batch); err != nil {
+			return err
 		}
 		c.pulse.hear()
 	}
+}
+
+func (c *dealing) deliver(ctx context.Context, batch []Message) error {
+	batch = slices.DeleteFunc(batch, func(m Message) bool {
+		if m.TooLarge {
+			c.dealer.cfg.Logger.Warn("zeromq: message over MaxMessage skipped", "endpoint", c.dealer.endpoint.String())
+		}
+		return m.TooLarge
+	})
+	if c.dealer.pile != nil {
+		return c.dealer.pile.put(ctx, batch)
+	}
+	for _, m := range batch {
+		select {
+		case c.dealer.messages <- m.Frames:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

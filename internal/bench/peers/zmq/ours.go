@@ -68,7 +68,7 @@ func startRouter(o ends.Options, handle func([]zeromq.Message)) ourRouter {
 func startDealer(o ends.Options, id string) *zeromq.Dealer {
 	d := ends.Got(zeromq.NewDealer(zeromq.DealerConfig{
 		Endpoint: o["endpoint"], RoutingID: id, QueueMessages: ends.HWM, QueueBytes: 1 << 30, Inbox: ends.HWM,
-		Security: security(o, false),
+		Batches: o["type"] == "dealer", Security: security(o, false),
 	}))
 	go func() { ends.Must(d.Run(context.Background())) }()
 	ends.Must(d.Send(context.Background(), []byte("hi")))
@@ -80,25 +80,25 @@ func startDealer(o ends.Options, id string) *zeromq.Dealer {
 
 func oursDealerSends(o ends.Options) {
 	d, ctx := startDealer(o, "d"), context.Background()
-	<-d.Messages()
+	ends.Got(d.Receive(ctx)) // go
 	source := ends.NewSource(o)
 	c := ends.CPU()
 	for !source.Done {
 		ends.Must(d.Send(ctx, source.Next()...))
 	}
-	<-d.Messages()
+	ends.Got(d.Receive(ctx)) // ok
 	ends.Result("cpu=%d", ends.CPU()-c)
 }
 
 func oursDealerReceives(o ends.Options) {
-	d := startDealer(o, "d")
+	d, ctx := startDealer(o, "d"), context.Background()
 	var counter ends.Counter
-	for m := range d.Messages() {
-		if counter.Count(m) {
-			break
+	for ended := false; !ended; {
+		for _, m := range ends.Got(d.Receive(ctx)) {
+			ended = counter.Count(m)
 		}
 	}
-	ends.Must(d.Send(context.Background(), []byte("ok")))
+	ends.Must(d.Send(ctx, []byte("ok")))
 	counter.Report()
 }
 
