@@ -25,12 +25,14 @@ type contender struct {
 	name    string
 	command []string
 	short   string // in names of files
+	env     []string
 }
 
 // The names of contenders.
 const (
 	ours       = "ours"
 	oursSocket = "ours, zmq4.Socket"
+	oursGOGC   = "ours, GOGC=400"
 	libzmq     = "libzmq"
 	pebbe      = "pebbe/zmq4"
 	pyzmq      = "pyzmq"
@@ -61,12 +63,13 @@ func newBed(ctx context.Context, o options) (*bed, error) {
 		return nil, err
 	}
 	for _, c := range []contender{
-		{ours, []string{self, "end", "ours"}, "ours"},
-		{oursSocket, []string{self, "end", "socket"}, "socket"},
-		{libzmq, []string{b.c}, "libzmq"},
-		{pebbe, []string{filepath.Join(dir, "pebbe")}, "pebbe"},
-		{pyzmq, []string{"/usr/bin/python3", filepath.Join(dir, "pyzmq.py")}, "pyzmq"},
-		{stockName, []string{self, "end", "stock"}, "stock"},
+		{name: ours, command: []string{self, "end", "ours"}, short: "ours"},
+		{name: oursGOGC, command: []string{self, "end", "ours"}, short: "gogc", env: []string{"GOGC=400"}},
+		{name: oursSocket, command: []string{self, "end", "socket"}, short: "socket"},
+		{name: libzmq, command: []string{b.c}, short: "libzmq"},
+		{name: pebbe, command: []string{filepath.Join(dir, "pebbe")}, short: "pebbe"},
+		{name: pyzmq, command: []string{"/usr/bin/python3", filepath.Join(dir, "pyzmq.py")}, short: "pyzmq"},
+		{name: stockName, command: []string{self, "end", "stock"}, short: "stock"},
 	} {
 		if o.who.MatchString(c.name) || c.name == libzmq {
 			b.all = append(b.all, c)

@@ -12,6 +12,7 @@ type measurement struct {
 	group, title string
 	target       float64 // of ours, × libzmq; 0: none
 	latency      bool    // figures are round trips
+	alone        int     // 1 + the column whose CPU is compared; 0: all of them
 	columns      []string
 	who          []contender
 	run          func(context.Context, contender) (figure, error)
@@ -25,6 +26,17 @@ func (m *measurement) add(who string, f figure) {
 		m.figures = map[string][]figure{}
 	}
 	m.figures[who] = append(m.figures[who], f)
+}
+
+// cost is the CPU that is compared.
+func (m *measurement) cost(f figure) (sum float64) {
+	if m.alone > 0 {
+		return f.cpu[m.alone-1]
+	}
+	for _, c := range f.cpu {
+		sum += c
+	}
+	return sum
 }
 
 // figure is one measurement.
@@ -46,7 +58,7 @@ func (f figure) String() string {
 }
 
 func (b *bed) cases() []*measurement {
-	everybody := b.which(ours, oursSocket, libzmq, pebbe, pyzmq, stockName)
+	everybody := b.which(ours, oursGOGC, oursSocket, libzmq, pebbe, pyzmq, stockName)
 	var all []*measurement
 	sizes := []int{64, 256, 4096}
 	few := sizes
@@ -65,13 +77,17 @@ func (b *bed) cases() []*measurement {
 			}
 			all = append(all, m)
 		}
+		if way.from == "router" {
+			continue
+		}
+		all = append(all, &measurement{
+			group: way.name, title: "3 frames, 16+16+256 B", target: 1.5, columns: ends, who: everybody,
+			run: func(ctx context.Context, c contender) (figure, error) {
+				return b.oneWay(ctx, c, "dealer", "router", arg("size", 256), arg("frames", 3))
+			},
+		})
 	}
 	all = append(all, &measurement{
-		group: "DEALER to ROUTER", title: "3 frames, 16+16+256 B", target: 1.5, columns: ends, who: everybody,
-		run: func(ctx context.Context, c contender) (figure, error) {
-			return b.oneWay(ctx, c, "dealer", "router", arg("size", 256), arg("frames", 3))
-		},
-	}, &measurement{
 		group: "round trip", title: "64 B", target: 0.85, latency: true, columns: []string{"asking", "echo"}, who: everybody,
 		run: func(ctx context.Context, c contender) (figure, error) { return b.roundTrip(ctx, c, 64) },
 	})
@@ -88,8 +104,8 @@ func (b *bed) cases() []*measurement {
 	}
 	for _, size := range sizes {
 		all = append(all, &measurement{
-			group: "broker", title: fmt.Sprintf("%d B", size), target: 1.2, columns: []string{"publisher", "broker", "subscriber"},
-			who: b.which(ours, libzmq, stockName),
+			group: "broker", title: fmt.Sprintf("%d B", size), target: 1.2, columns: []string{"publisher", "broker", "subscriber"}, alone: 2,
+			who: b.which(ours, oursGOGC, libzmq, stockName),
 			run: func(ctx context.Context, c contender) (figure, error) { return b.broker(ctx, c, size) },
 		})
 	}

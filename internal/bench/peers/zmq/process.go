@@ -30,7 +30,7 @@ func (b *bed) begin(ctx context.Context, c contender, role string, more []*os.Fi
 		all = append(all, "profile="+path)
 	}
 	p := &process{cmd: exec.CommandContext(ctx, c.command[0], all...), lines: make(chan string, 8)}
-	p.cmd.Stderr, p.cmd.ExtraFiles = os.Stderr, more
+	p.cmd.Stderr, p.cmd.ExtraFiles, p.cmd.Env = os.Stderr, more, append(os.Environ(), c.env...)
 	var err error
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

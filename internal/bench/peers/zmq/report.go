@@ -24,12 +24,13 @@ func report(w io.Writer, cases []*measurement) {
 		if c.target == 0 {
 			continue
 		}
-		if ratios := c.ratios(ours); len(ratios) > 0 {
+		if ratios := c.ratios(ours, c.rating); len(ratios) > 0 {
 			verdict := "reached"
 			if m := median(ratios); (m < c.target) != c.latency {
 				verdict = "MISSED"
 			}
-			fmt.Fprintf(w, "- %s: %s, to reach: %.2f: %s\n", c.name(), span(ratios, "%.2f"), c.target, verdict)
+			perCPU := c.ratios(ours, func(f figure) float64 { return 1 / c.cost(f) })
+			fmt.Fprintf(w, "- %s: %s, to reach: %.2f: %s; per CPU %s\n", c.name(), span(ratios, "%.2f"), c.target, verdict, span(perCPU, "%.2f"))
 		}
 	}
 }
@@ -39,7 +40,7 @@ func (m *measurement) header() string {
 	if m.latency {
 		figures = "p50 µs | p99 µs"
 	}
-	head := fmt.Sprintf("| | | %s | × libzmq | CPU µs a message: %s |", figures, strings.Join(m.columns, " | "))
+	head := fmt.Sprintf("| | | %s | × libzmq | CPU µs a message: %s | messages per CPU, × libzmq |", figures, strings.Join(m.columns, " | "))
 	return head + "\n|---|---|" + strings.Repeat("---:|", strings.Count(head, "|")-3)
 }
 
@@ -53,35 +54,40 @@ func (m *measurement) row(who string) string {
 		}
 	}
 	if len(good) == 0 {
-		return b.String() + " void" + strings.Repeat(" |", len(m.columns)+2)
+		return b.String() + " void" + strings.Repeat(" |", strings.Count(m.header()[:strings.Index(m.header(), "\n")], "|")-3)
 	}
 	if m.latency {
 		fmt.Fprintf(b, " %s | %s |", span(each(good, func(f figure) float64 { return f.p50 }), "%.0f"), span(each(good, func(f figure) float64 { return f.p99 }), "%.0f"))
 	} else {
 		fmt.Fprintf(b, " %s |", span(each(good, func(f figure) float64 { return f.rate }), "%.0f"))
 	}
-	fmt.Fprintf(b, " %s |", span(m.ratios(who), "%.2f"))
+	fmt.Fprintf(b, " %s |", span(m.ratios(who, m.rating), "%.2f"))
 	for i := range m.columns {
 		fmt.Fprintf(b, " %.2f |", median(each(good, func(f figure) float64 { return f.cpu[i] })))
 	}
+	fmt.Fprintf(b, " %s |", span(m.ratios(who, func(f figure) float64 { return 1 / m.cost(f) }), "%.2f"))
 	if void := len(m.figures[who]) - len(good); void > 0 {
 		fmt.Fprintf(b, " %d rounds void", void)
 	}
 	return b.String()
 }
 
+// rating is the figure that counts.
+func (m *measurement) rating(f figure) float64 {
+	if m.latency {
+		return f.p50
+	}
+	return f.rate
+}
+
 // ratios to libzmq of the same round.
-func (m *measurement) ratios(who string) (all []float64) {
+func (m *measurement) ratios(who string, of func(figure) float64) (all []float64) {
 	for i, f := range m.figures[who] {
 		if i >= len(m.figures[libzmq]) {
 			break
 		}
-		switch base := m.figures[libzmq][i]; {
-		case f.void != "" || base.void != "":
-		case m.latency:
-			all = append(all, f.p50/base.p50)
-		default:
-			all = append(all, f.rate/base.rate)
+		if base := m.figures[libzmq][i]; f.void == "" && base.void == "" {
+			all = append(all, of(f)/of(base))
 		}
 	}
 	return all
