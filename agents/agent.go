@@ -18,6 +18,7 @@ import (
 	"github.com/agentmesh/agentmesh/agents/websocket"
 	"github.com/agentmesh/agentmesh/agents/zeromq"
 	"github.com/agentmesh/agentmesh/internal/redisx"
+	"github.com/agentmesh/agentmesh/internal/telemetry"
 	"github.com/agentmesh/agentmesh/jobs"
 	"github.com/agentmesh/agentmesh/middleware"
 	"github.com/agentmesh/agentmesh/middleware/session"
@@ -41,11 +42,14 @@ type Agent struct {
 	worker   *jobs.Worker
 	router   *router.Router
 	sessions *session.Store
-	checkers []*checker
+	checks   checkers
 	recent   revocations
+	watching watching
 	limits   limits
 
 	dealers *zeromq.Router
+	notify  *zeromq.Broker
+	mesh    *switchboard // nil without dealers, or when they do not relay
 	bridge  *websocket.Bridge
 	http    *http.Server
 	web     net.Listener
@@ -82,7 +86,6 @@ func New(cfg Config) (*Agent, error) {
 	if a.limits, err = newLimits(&a.cfg); err != nil {
 		return nil, err
 	}
-	a.handler = middleware.Recover(a.panicked)(a.inboundHandler())
 	return a, nil
 }
 
@@ -140,6 +143,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	stop()
 	broken := parts.Wait() // first: while a part runs, it may begin operations
 	a.operations.Wait()
+	a.flushTraces(ctx)
 	if errors.Is(err, broken) {
 		return err
 	}
@@ -148,6 +152,9 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // open connects to the broker and makes the parts; nothing runs yet.
 func (a *Agent) open(ctx context.Context) (err error) {
+	if err = a.watch(ctx); err != nil {
+		return err
+	}
 	url := a.cfg.Redis
 	if a.cfg.embedded() {
 		if a.embedded, err = redisx.StartEmbedded(a.cfg.EmbeddedAddr); err != nil {
@@ -161,10 +168,16 @@ func (a *Agent) open(ctx context.Context) (err error) {
 	}
 	ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	if err := a.redis.Ping(ask).Err(); err != nil {
-		return fmt.Errorf("agents: Redis does not answer; is it running and the URL right? %w", err)
+	if a.embedded == nil {
+		warnings, err := a.redis.Check(ask)
+		for _, w := range warnings {
+			a.log.Warn(w)
+		}
+		if err != nil {
+			return fmt.Errorf("agents: %w", err)
+		}
 	}
-	if a.broker, err = jobs.New(jobs.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Lease: a.cfg.Lease, Logger: a.log}); err != nil {
+	if a.broker, err = jobs.New(jobs.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Lease: a.cfg.Lease, Logger: a.log, Metrics: a.jobMetrics()}); err != nil {
 		return err
 	}
 	if a.sessions, err = session.NewStore(session.Config{Redis: a.redis, Prefix: a.cfg.Prefix, Logger: a.log}); err != nil {
@@ -183,9 +196,18 @@ func (a *Agent) open(ctx context.Context) (err error) {
 // bind opens the sockets.
 func (a *Agent) bind(ctx context.Context) (err error) {
 	if len(a.cfg.ZeroMQ) > 0 {
+		var admit func(context.Context, string) (func(), error)
+		if a.cfg.Relay != RelayOff {
+			if a.mesh, err = newSwitchboard(a); err != nil {
+				return err
+			}
+			if a.cfg.Relay == RelayOpen {
+				admit = a.mesh.admit
+			}
+		}
 		a.dealers, err = zeromq.NewRouter(zeromq.RouterConfig{
 			Name: a.cfg.Name, Bind: a.cfg.ZeroMQ, MaxMessage: int64(a.cfg.MaxMessage), Window: a.cfg.Window,
-			QueueMessages: a.cfg.Queue, Security: a.cfg.Security, Logger: a.log,
+			QueueMessages: a.cfg.Queue, Security: a.cfg.Security, Admit: admit, Logger: a.log,
 		})
 		if err == nil {
 			err = a.dealers.Listen() //nolint:contextcheck // binding waits for nothing
@@ -216,8 +238,13 @@ func (a *Agent) bind(ctx context.Context) (err error) {
 
 // start runs every part under live.
 func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
+	a.serveMetrics(live, parts)
 	parts.Go(func() error { return a.broker.Run(live) })
 	parts.Go(func() error { return a.router.Run(live) })
+	if a.mesh != nil {
+		parts.Go(func() error { return a.mesh.names.Run(live) })
+		parts.Go(func() error { return a.mesh.run(live) })
+	}
 	worker, err := a.broker.Join(ctx, a.workerConfig())
 	if err != nil {
 		return err
@@ -245,12 +272,15 @@ func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 }
 
 func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error {
+	if err := a.startNotify(live, parts); err != nil {
+		return err
+	}
 	if a.dealers != nil {
 		check, err := a.newChecker()
 		if err != nil {
 			return err
 		}
-		a.checkers = append(a.checkers, check)
+		a.checks.add(check)
 		events := a.dealers.Events().Subscribe(live, a.zeromqEvent, a.eventFailed, nil)
 		messages := receive(live, a, a.dealers.Messages(), check, a.arrivedZeroMQ)
 		parts.Go(func() error { defer ended(messages, events); return a.dealers.Run(live) })
@@ -260,7 +290,7 @@ func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error 
 		if err != nil {
 			return err
 		}
-		a.checkers = append(a.checkers, check)
+		a.checks.add(check)
 		events := a.bridge.Events().Subscribe(live, a.websocketEvent(live), a.eventFailed, nil)
 		messages := receive(live, a, a.bridge.Messages(), check, a.arrivedWebSocket(live))
 		parts.Go(func() error { defer ended(messages, events); return a.bridge.Run(live) })
@@ -290,11 +320,15 @@ func (a *Agent) workerConfig() jobs.WorkerConfig {
 	for _, typ := range a.jobHandlers.Types() {
 		h, _ := a.jobHandlers.Lookup(typ)
 		counted := message.HandlerFunc(func(ctx context.Context, m *message.Message) error { return h.Handle(withEffects(ctx), m) })
-		queues[queueOf(typ)] = jobs.QueueConfig{Handler: middleware.Recover(a.panicked)(counted), Concurrency: a.cfg.Workers}
+		queues[queueOf(typ)] = jobs.QueueConfig{Handler: a.watched(telemetry.Job, counted), Concurrency: a.cfg.Workers}
 	}
 	deliver := message.HandlerFunc(a.router.Deliver)
+	var volatile message.Handler
+	if a.mesh != nil {
+		volatile = message.HandlerFunc(a.mesh.arrive)
+	}
 	return jobs.WorkerConfig{
-		Name: a.cfg.Name, Queues: queues, Inbox: deliver, Broadcast: deliver,
+		Name: a.cfg.Name, Queues: queues, Inbox: deliver, Volatile: volatile, Broadcast: deliver,
 		Orphan:   func(ctx context.Context, _ string, j jobs.Job) error { return a.router.Reroute(ctx, j.Message) },
 		Died:     a.router.Forget,
 		Gap:      a.resyncGlobal,
@@ -322,21 +356,25 @@ func (a *Agent) panicked(_ context.Context, m *message.Message, p *middleware.Pa
 }
 
 func (a *Agent) newClient(l link, transport string) *client {
-	c := &client{agent: a, link: l, transport: transport, born: time.Now()}
+	c := &client{agent: a, link: l, transport: transport, meter: a.watching.metrics, born: time.Now()}
 	a.clients.add(c)
 	return c
 }
 
-// gone is called when the connection has ended.
-func (a *Agent) gone(c *client) {
-	if c.markClosed() {
+// gone is called when the connection has ended, with what its socket says of that.
+func (a *Agent) gone(c *client, reason error) {
+	if c.markClosed(0) {
 		a.forget(c)
 	}
+	a.countEnd(c, reason)
 }
 
 // forget takes a closed client out of everything.
 func (a *Agent) forget(c *client) {
 	a.clients.remove(c)
+	if a.mesh != nil {
+		a.mesh.disown(c)
+	}
 	a.router.Detach(c)
 }
 
@@ -353,6 +391,12 @@ func (a *Agent) announce() {
 	}
 	if a.dealers != nil {
 		where.ZeroMQ = a.dealers.Addrs()
+	}
+	if a.watching.web != nil {
+		where.Metrics = "http://" + a.watching.web.Addr().String() + "/metrics"
+	}
+	if a.notify != nil {
+		where.NotifyPub, where.NotifySub = a.notify.Addrs()
 	}
 	if a.web != nil {
 		where.HTTP = "http://" + a.web.Addr().String()

@@ -3,10 +3,18 @@ package agents
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/internal/telemetry"
 	"github.com/agentmesh/agentmesh/middleware/session"
+)
+
+// What carries connections.
+const (
+	overZeroMQ    = "zeromq"
+	overWebSocket = "websocket"
 )
 
 // link is a connection, whatever carries it.
@@ -29,13 +37,18 @@ type client struct {
 	agent     *Agent
 	link      link
 	key       uint64
+	name      string // the key as Message.Conn
 	transport string
+	meter     *telemetry.Metrics // nil: nobody counts
 
 	claimed message.Credential // the last session this client showed; its decoding goroutine only
 	digest  string             // of claimed
 
+	named atomic.Bool // its routing id is claimed in the mesh
+
 	mu       sync.Mutex
 	closed   bool
+	ending   closeCode // why the agent closed it; 0: it did not
 	quiet    bool      // nothing more is taken in
 	busy     bool      // another goroutine than the dispatching one processes
 	inflight int       // messages whose handlers have not settled
@@ -50,7 +63,12 @@ type client struct {
 func (c *client) Key() uint64 { return c.key }
 
 // Send queues an envelope for the client.
-func (c *client) Send(body []byte) error { return c.link.Send(body) }
+func (c *client) Send(body []byte) error {
+	if c.meter != nil {
+		c.meter.Out(body)
+	}
+	return c.link.Send(body)
+}
 
 // backlogUnit is how many bytes that wait count as one envelope: a replay, which goes on while few wait,
 // keeps far below the bytes that a connection may have queued, however large its envelopes are.
@@ -129,7 +147,9 @@ func (c *client) work(ctx context.Context) {
 			c.link.Release(1)
 			continue
 		}
+		began := time.Now()
 		op(ctx, c, r)
+		c.agent.countOperation(r, began)
 		c.agent.leave()
 		c.agent.stillOpen(c) // also after an operation that failed half way
 	}
@@ -196,13 +216,13 @@ func (c *client) isClosed() bool {
 }
 
 // markClosed reports whether this call was the one that closed the client. What waits is dropped.
-func (c *client) markClosed() bool {
+func (c *client) markClosed(why closeCode) bool {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return false
 	}
-	c.closed = true
+	c.closed, c.ending = true, why
 	dropped := 0
 	if !c.busy {
 		dropped, c.waiting = len(c.waiting), nil
@@ -214,19 +234,26 @@ func (c *client) markClosed() bool {
 	return true
 }
 
+// endedWith is why the agent closed the connection; 0 if it did not.
+func (c *client) endedWith() closeCode {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ending
+}
+
 // logout says goodbye with a reason, flushes and closes.
 func (c *client) logout(reason string, code closeCode) {
-	if !c.markClosed() {
+	if !c.markClosed(code) {
 		return
 	}
 	c.agent.forget(c)
-	_ = c.link.Send(message.AppendLogout(nil, reason)) // a full or closed queue: the close says enough
+	_ = c.Send(message.AppendLogout(nil, reason)) // a full or closed queue: the close says enough
 	c.link.Close(code, reason)
 }
 
 // drop closes without a Logout.
 func (c *client) drop(code closeCode, reason string) {
-	if c.markClosed() {
+	if c.markClosed(code) {
 		c.agent.forget(c)
 		c.link.Close(code, reason)
 	}
@@ -253,7 +280,7 @@ func (c *client) standing(now time.Time, patience time.Duration) standing {
 }
 
 // mayRelay reports whether the connection is of use without a session.
-func (c *client) mayRelay() bool { return c.transport == "zeromq" && c.agent.cfg.Relay == RelayOpen }
+func (c *client) mayRelay() bool { return c.transport == overZeroMQ && c.agent.cfg.Relay == RelayOpen }
 
 // atWork reports whether a message of the client has yet to settle.
 func (c *client) atWork() bool {

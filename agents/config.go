@@ -10,6 +10,7 @@ import (
 
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/agents/zeromq"
+	"github.com/agentmesh/agentmesh/internal/telemetry"
 )
 
 // Config says what an Agent is and where it listens. The zero value is an agent without sockets on an
@@ -18,6 +19,11 @@ type Config struct {
 	Name   string   // for people and as the ROUTER's own routing id; empty means one made up
 	ZeroMQ []string // endpoints of the ROUTER, as tcp://127.0.0.1:5555 or ipc:///run/mesh.sock; port 0 picks a free one
 	HTTP   string   // host:port of the WebSocket bridge (/ws) and, with Dev, the chat page; empty means none
+
+	// NotifyPub and NotifySub are endpoints of a broker of notifications, apart from the mesh: PUB sockets
+	// connect to the one, SUB sockets to the other, and a subscriber gets [topic, 0x00, payload] by a prefix
+	// of the topic. Whoever may connect may publish and hear everything. Both or neither.
+	NotifyPub, NotifySub []string
 
 	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit
 	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
@@ -48,11 +54,21 @@ type Config struct {
 	Burst   int     // 0 means one second's worth
 	Strikes int     // 0 means 100
 
+	// ConnRate and ConnBurst are the same for each connection, before its session is looked up: they hold for
+	// clients without a session too, and are best some times what one user may.
+	ConnRate  float64 // 0 means any number
+	ConnBurst int     // 0 means one second's worth
+
 	GlobalRate  float64 // GlobalMessages of one user per second; 0 means 1, negative means any number
 	GlobalBurst int     // 0 means 5
 
 	// Authorise decides who may do what, after the session check; nil allows everything. It must not block.
 	Authorise func(Request) error
+
+	Metrics string // host:port where Prometheus finds /metrics; empty means nowhere, and nothing is counted
+	// OTLP is the URL of a collector that takes traces by OTLP over HTTP, as http://127.0.0.1:4318, or
+	// OTLPFromEnvironment; empty means none are made. The OTEL_ variables hold for all that it does not say.
+	OTLP string
 
 	Logger *slog.Logger // nil means slog.Default()
 	Ready  func(Addresses)
@@ -70,8 +86,12 @@ type Request struct {
 // Addresses are where a running agent can be reached; ports are real.
 type Addresses struct {
 	ZeroMQ []string
-	HTTP   string
-	Redis  string // without credentials
+	// NotifyPub and NotifySub are those of the notification broker.
+	NotifyPub, NotifySub []string
+
+	HTTP    string
+	Metrics string // the URL
+	Redis   string // without credentials
 }
 
 func (c *Config) setDefaults() {
@@ -131,6 +151,10 @@ func (c *Config) Validate() error {
 		return errors.New("agents: GlobalBurst must not be negative")
 	case !(c.Rate >= 0) || c.Rate > 1e9:
 		return errors.New("agents: Rate must be 0 to 1e9 messages a second")
+	case !(c.ConnRate >= 0) || c.ConnRate > 1e9:
+		return errors.New("agents: ConnRate must be 0 to 1e9 messages a second")
+	case c.ConnBurst < 0:
+		return errors.New("agents: ConnBurst must not be negative")
 	case c.Burst < 0:
 		return errors.New("agents: Burst must not be negative")
 	case c.Strikes < 0:
@@ -145,15 +169,15 @@ func (c *Config) Validate() error {
 	if err := c.Relay.validate(); err != nil {
 		return err
 	}
-	if err := c.Security.Validate(); err != nil {
-		return fmt.Errorf("agents: %w", err)
-	}
-	for _, ep := range c.ZeroMQ {
-		if addr, tcp := strings.CutPrefix(ep, "tcp://"); tcp && !c.Insecure && c.Security.CurveServer == nil && !loopback(addr) {
-			return fmt.Errorf("agents: ZeroMQ on %s would carry sessions unencrypted to other machines; set Security.CurveServer, bind a loopback address or say Insecure", ep)
+	if c.OTLP != OTLPFromEnvironment {
+		if err := (&telemetry.TracingConfig{URL: c.OTLP}).Validate(); err != nil {
+			return fmt.Errorf("agents: OTLP: %w", err)
 		}
 	}
-	return nil
+	if _, _, err := net.SplitHostPort(c.Metrics); err != nil && c.Metrics != "" {
+		return fmt.Errorf("agents: Metrics must be host:port, not %s", c.Metrics)
+	}
+	return c.validateZeroMQ()
 }
 
 func loopback(addr string) bool {

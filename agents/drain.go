@@ -85,6 +85,9 @@ func (a *Agent) close() {
 	if a.web != nil {
 		_ = a.web.Close()
 	}
+	if a.watching.web != nil {
+		_ = a.watching.web.Close()
+	}
 	if a.redis != nil {
 		_ = a.redis.Close()
 	}

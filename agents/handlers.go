@@ -50,7 +50,7 @@ func (a *Agent) publish(h router.History, author string, m *message.Message) err
 }
 
 // enqueue makes a job of m, if somebody in the mesh handles its type.
-func (a *Agent) enqueue(_ context.Context, m *message.Message) error {
+func (a *Agent) enqueue(ctx context.Context, m *message.Message) error {
 	queue := queueOf(m.Type)
 	if _, own := a.jobHandlers.Lookup(m.Type); !own && !a.broker.HasWorkers(queue) {
 		if m.Type == message.GameAction {
@@ -58,8 +58,11 @@ func (a *Agent) enqueue(_ context.Context, m *message.Message) error {
 		}
 		return &message.Error{Code: message.UnknownType, Field: "type", Message: "nobody here knows this type of message"}
 	}
+	if a.watching.metrics != nil {
+		a.watching.metrics.Name(m.Type) // it is handled somewhere
+	}
 	pending := &message.Pending{}
-	a.broker.Enqueue(queue, jobs.Job{Key: orderKey(m), Once: mark(m), Message: m}, func(_ jobs.Receipt, err error) {
+	a.broker.Enqueue(queue, jobs.Job{ID: a.jobID(ctx), Key: orderKey(m), Once: mark(m), Message: m}, func(_ jobs.Receipt, err error) {
 		pending.Done(message.Result{}, err)
 	})
 	return pending

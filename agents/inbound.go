@@ -68,7 +68,7 @@ func (a *Agent) newChecker() (*checker, error) {
 
 // receive is the way of one socket's messages through the agent: decode, check the session, process.
 func receive[T any](ctx context.Context, a *Agent, socket observables.Stream[T], check *checker, arrived func(T) arrival) *observables.Subscription {
-	stream := observables.Pipe3(socket, observables.Map(arrived), observables.Map(a.decode), check.Op())
+	stream := observables.Pipe3(socket, observables.Map(arrived), observables.Map(func(in arrival) request { return a.decode(ctx, in) }), check.Op())
 	return stream.Subscribe(ctx, func(c observables.Checked[request, session.Verdict]) {
 		r := c.Item
 		r.verdict, r.failed = c.Verdict, c.Err
@@ -80,7 +80,7 @@ func receive[T any](ctx context.Context, a *Agent, socket observables.Stream[T],
 
 // decode turns what arrived into a request. It runs on the socket's one decoding goroutine, so that each
 // client's last session is known to the messages behind it.
-func (a *Agent) decode(in arrival) request {
+func (a *Agent) decode(ctx context.Context, in arrival) request {
 	c := in.client
 	switch {
 	case in.tooLarge:
@@ -98,7 +98,15 @@ func (a *Agent) decode(in arrival) request {
 	if credential.Given() {
 		c.claim(credential)
 	}
-	m.Time = time.Now().UTC().Truncate(time.Millisecond)
+	if c.meter != nil {
+		c.meter.In(m.Type)
+	}
+	if m.Type != message.Ping {
+		if err := a.limits.connection(ctx, c, m); err != nil {
+			return request{client: c, err: err}
+		}
+	}
+	m.Time, m.Conn = time.Now().UTC().Truncate(time.Millisecond), c.name
 	if a.inbound.Subscribers() > 0 {
 		seen := *m
 		a.inbound.OnNext(&seen)
@@ -222,5 +230,8 @@ func (a *Agent) answer(c *client, m *message.Message, result message.Result, err
 
 // answerError sends an Error. A connection that cannot take it is being closed anyway.
 func (a *Agent) answerError(c *client, ref string, e *message.Error) {
+	if c.meter != nil {
+		c.meter.Error(string(e.Code))
+	}
 	_ = c.Send(message.AppendError(nil, ref, e))
 }

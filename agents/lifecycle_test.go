@@ -126,7 +126,7 @@ func TestNoBroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = a.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "Redis does not answer") || strings.Contains(err.Error(), "hunter2") {
+	if err == nil || !strings.Contains(err.Error(), "does not answer; is it running") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("Run returned %v", err)
 	}
 }
@@ -175,6 +175,9 @@ func TestConfig(t *testing.T) {
 		"unencrypted":       {ZeroMQ: []string{"tcp://0.0.0.0:5555"}},
 		"would carry":       {ZeroMQ: []string{"tcp://*:5555"}},
 		"sessions":          {ZeroMQ: []string{"tcp://localhost.example.com:5555"}},
+		"each other":        {NotifyPub: []string{"tcp://127.0.0.1:0"}},
+		"NotifySub on":      {NotifyPub: []string{"tcp://127.0.0.1:0"}, NotifySub: []string{"tcp://*:0"}},
+		"NotifyPub: ":       {NotifyPub: []string{"127.0.0.1:0"}, NotifySub: []string{"tcp://127.0.0.1:0"}},
 		"CurveServer":       {Security: zeromq.Security{CurveServer: &zeromq.CurveServer{}}},
 	} {
 		t.Run(want, func(t *testing.T) {

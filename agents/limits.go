@@ -7,8 +7,9 @@ import (
 	"github.com/agentmesh/agentmesh/middleware"
 )
 
-// limits bound how fast one user may send: anything, and to everyone. Either may be nil.
-type limits struct{ all, global *middleware.RateLimit }
+// limits bound how fast one user may send: anything, and to everyone; and one connection, whoever is behind it.
+// Each may be nil.
+type limits struct{ all, global, conn *middleware.RateLimit }
 
 func newLimits(c *Config) (l limits, err error) {
 	if c.Rate > 0 {
@@ -21,7 +22,27 @@ func newLimits(c *Config) (l limits, err error) {
 			PerSecond: c.GlobalRate, Burst: c.GlobalBurst, Strikes: c.Strikes, Exceeded: tooOften,
 		})
 	}
+	if err == nil && c.ConnRate > 0 {
+		l.conn, err = middleware.NewRateLimit(middleware.RateLimitConfig{
+			PerSecond: c.ConnRate, Burst: c.ConnBurst, Strikes: c.Strikes, Exceeded: tooOften,
+		})
+	}
 	return l, err
+}
+
+// connection takes what a message costs its connection. That comes before its session is looked up, so that one
+// without a session, or with many, costs Redis no more.
+func (l limits) connection(ctx context.Context, c *client, m *message.Message) *message.Error {
+	if l.conn == nil {
+		return nil
+	}
+	err := l.conn.Allow(context.WithValue(ctx, senderKey{}, c), c.name, m)
+	if err == nil {
+		return nil
+	}
+	refused, _ := err.(*message.Error) // Allow promises one
+	refused.Ref = m.ID
+	return refused
 }
 
 type senderKey struct{}

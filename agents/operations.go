@@ -78,6 +78,7 @@ func (a *Agent) bindNow(ctx context.Context, c *client, r request) bool {
 	if !a.settled(c, r) {
 		return false
 	}
+	a.claimName(ctx, c, r)
 	if err := a.router.Bind(ctx, c, r.verdict.Session.User); err != nil {
 		c.unbind()
 		a.router.Detach(c) // or it could only be bound to the same user again
@@ -95,6 +96,13 @@ func (a *Agent) settled(c *client, r request) bool {
 		return false
 	}
 	return true
+}
+
+// claimName makes the client known to the mesh by its routing id, if that is its user's.
+func (a *Agent) claimName(ctx context.Context, c *client, r request) {
+	if a.cfg.Relay == RelayBound && a.mesh != nil {
+		a.mesh.own(ctx, c, r.verdict.Session.User)
+	}
 }
 
 // stillOpen undoes the attachment of a client that went away while it was being made.
@@ -117,6 +125,7 @@ func (a *Agent) login(ctx context.Context, c *client, r request) {
 	if !a.settled(c, r) {
 		return
 	}
+	a.claimName(ctx, c, r)
 	err := a.router.Login(ctx, c, r.verdict.Session.User, resume(r.m.Since), resume(r.m.SinceGlobal),
 		func(inbox, global router.Standing) {
 			everyone := message.Standing(global)

@@ -1,32 +1,44 @@
 package agents
 
-import "sync"
+import (
+	"maps"
+	"strconv"
+	"sync"
+)
 
 // registry is every client of an agent, and who uses which session.
 type registry struct {
 	mu        sync.Mutex
 	all       map[uint64]*client
 	bySession map[string]map[*client]struct{}
+	over      map[string]int // how many, by transport
 	next      uint64
 }
 
 func newRegistry() *registry {
-	return &registry{all: make(map[uint64]*client), bySession: make(map[string]map[*client]struct{})}
+	return &registry{
+		all: make(map[uint64]*client), bySession: make(map[string]map[*client]struct{}),
+		over: map[string]int{overZeroMQ: 0, overWebSocket: 0},
+	}
 }
 
 func (r *registry) add(c *client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next++
-	c.key = r.next
+	c.key, c.name = r.next, strconv.FormatUint(r.next, 10)
 	r.all[c.key] = c
+	r.over[c.transport]++
 }
 
 func (r *registry) remove(c *client) {
 	s, _ := c.identity()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.all, c.key)
+	if _, there := r.all[c.key]; there {
+		delete(r.all, c.key)
+		r.over[c.transport]--
+	}
 	r.unindex(c, s.Digest)
 }
 
@@ -74,6 +86,20 @@ func (r *registry) digests() []string {
 		list = append(list, d)
 	}
 	return list
+}
+
+// sessions counts the sessions in use.
+func (r *registry) sessions() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.bySession)
+}
+
+// transports counts the clients.
+func (r *registry) transports() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.over)
 }
 
 func (r *registry) snapshot() []*client {

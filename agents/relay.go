@@ -10,7 +10,9 @@ import (
 
 // Relay says whose messages a ZeroMQ endpoint passes on to other clients by name, as the router of Very
 // Powerful Agents does: [name, 0x01, payload] from the client called sender reaches the client called name
-// as [sender, 0x01, payload]. It is at most once, and not a job: nobody keeps what nobody takes.
+// as [sender, 0x01, payload], on whatever agent of the mesh that one is. A name is one client's in the mesh: a
+// second client of that name is refused while the first is there, and for a lease after its agent has died. It is
+// at most once, and not a job: nobody keeps what nobody takes.
 type Relay string
 
 // The ways to relay.
@@ -61,15 +63,24 @@ func (a *Agent) relay(c *client, r request) bool {
 	}
 	if a.cfg.Relay == RelayBound {
 		s, bound := c.identity()
-		if id := from.RoutingID(); !bound || !r.verdict.Valid || (id != s.User && !strings.HasPrefix(id, s.User+".")) {
+		if id := from.RoutingID(); !bound || !r.verdict.Valid || !ownName(id, s.User) || !a.mesh.names.Has(id) {
 			return false
 		}
 	}
-	to, here := a.dealers.Peer(string(frames[0]))
-	if !here {
+	if a.cfg.Relay == RelayOff {
 		return false
 	}
+	to, here := a.mesh.local(string(frames[0]))
+	if !here {
+		return a.mesh.pass(passing{from: from.RoutingID(), to: string(frames[0]), payload: frames[2]})
+	}
 	return to.Send([]byte(from.RoutingID()), []byte{relayFrame}, frames[2]) == nil
+}
+
+// ownName says whether a routing id belongs to a user: it is his id, or begins with it and a dot.
+func ownName(routingID, user string) bool {
+	rest, ok := strings.CutPrefix(routingID, user)
+	return ok && (rest == "" || rest[0] == '.')
 }
 
 // relayed is the request to relay frames.

@@ -3,7 +3,7 @@ package agents
 import (
 	"context"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
@@ -96,8 +96,12 @@ func (s Audience) Send(ctx context.Context, m *message.Message) error {
 
 type effectKey struct{}
 
-// effects counts what one run of a job's handler has sent.
-type effects struct{ n atomic.Int64 }
+// effects counts what one run of a job's handler has sent, for each of its turns anew.
+type effects struct {
+	mu  sync.Mutex
+	job string
+	n   int64
+}
 
 func withEffects(ctx context.Context) context.Context {
 	return context.WithValue(ctx, effectKey{}, &effects{})
@@ -110,5 +114,11 @@ func effect(ctx context.Context) string {
 	if !inJob || !counted {
 		return ""
 	}
-	return info.ID + "." + strconv.FormatInt(sent.n.Add(1), 10)
+	sent.mu.Lock()
+	defer sent.mu.Unlock()
+	if sent.job != info.ID {
+		sent.job, sent.n = info.ID, 0
+	}
+	sent.n++
+	return info.ID + "." + strconv.FormatInt(sent.n, 10)
 }

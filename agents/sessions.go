@@ -43,13 +43,33 @@ func (r *revocations) sweep(now time.Time) {
 	}
 }
 
+// checkers are the session checks of the sockets. A revocation may come, and metrics may be asked for, while the
+// sockets are being started.
+type checkers struct {
+	mu  sync.Mutex
+	all []*checker
+}
+
+func (c *checkers) add(check *checker) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, check)
+}
+
+// list gives those there are; none is ever taken away.
+func (c *checkers) list() []*checker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all
+}
+
 // watchSessions logs clients out as soon as their session is revoked anywhere in the mesh.
 func (a *Agent) watchSessions(ctx context.Context, ready func()) error {
 	return a.sessions.Watch(ctx, session.Watcher{
 		Ready: ready,
 		Revoked: func(r session.Revocation) {
 			a.recent.add(r.Digest)
-			for _, check := range a.checkers {
+			for _, check := range a.checks.list() {
 				check.Invalidate(r.Digest)
 			}
 			for _, c := range a.clients.ofSession(r.Digest) {
@@ -57,7 +77,7 @@ func (a *Agent) watchSessions(ctx context.Context, ready func()) error {
 			}
 		},
 		Resync: func() {
-			for _, check := range a.checkers {
+			for _, check := range a.checks.list() {
 				check.InvalidateAll()
 			}
 			a.verifyBound(ctx)

@@ -31,7 +31,7 @@ func (a *Agent) browserClient(ctx context.Context, conn *websocket.Conn) *client
 	if c, ok := conn.Value().(*client); ok {
 		return c
 	}
-	c := a.newClient(browser{conn}, "websocket")
+	c := a.newClient(browser{conn}, overWebSocket)
 	if id, ok := conn.Identity().(identity); ok {
 		c.claim(id.credential)
 		c.bind(id.verdict)
@@ -48,7 +48,7 @@ func (a *Agent) websocketEvent(ctx context.Context) func(websocket.Event) {
 	return func(e websocket.Event) {
 		c := a.browserClient(ctx, e.Conn)
 		if e.Kind == websocket.Down {
-			a.gone(c)
+			a.gone(c, e.Reason)
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (a *Agent) dealerClient(p *zeromq.Peer) *client {
 	if c, ok := p.Value().(*client); ok {
 		return c
 	}
-	c := a.newClient(&dealer{Peer: p, agent: []byte(a.cfg.Name)}, "zeromq")
+	c := a.newClient(&dealer{Peer: p, agent: []byte(a.cfg.Name)}, overZeroMQ)
 	p.SetValue(c)
 	return c
 }
@@ -82,7 +82,7 @@ func (a *Agent) zeromqEvent(e zeromq.Event) {
 	case zeromq.PeerUp:
 		a.dealerClient(e.Peer)
 	case zeromq.PeerDown:
-		a.gone(a.dealerClient(e.Peer))
+		a.gone(a.dealerClient(e.Peer), e.Reason)
 	case zeromq.Refused:
 		a.log.Debug("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason) // strangers must not fill the log
 	}

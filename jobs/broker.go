@@ -148,6 +148,9 @@ func (b *Broker) enqueue(queue string, j Job, done func(Receipt, error)) (*item,
 	if !validName(queue) {
 		return nil, fmt.Errorf("%w: queue %q: want 1 to 64 letters, digits, - _ or dots", ErrRefused, queue)
 	}
+	if j.Volatile {
+		return nil, fmt.Errorf("%w: Volatile is for inboxes only", ErrRefused)
+	}
 	tag := b.keys.queue(queue, b.partition(&j))
 	return b.submit(tag, &j, done, func(l *lane) {
 		l.queue, l.script = queue, addScript
@@ -186,6 +189,12 @@ func (b *Broker) sendTo(incarnation string, j Job, done func(Receipt, error)) (*
 		return nil, err
 	}
 	tag := b.keys.inbox(incarnation)
+	if j.Volatile {
+		return b.submit(tag+"~", &j, done, func(l *lane) {
+			l.script, l.limit, l.volatile = volatileScript, volatileKeep, true
+			l.keys = []string{tag + ":v", tag + ":o"}
+		})
+	}
 	return b.submit(tag, &j, done, func(l *lane) {
 		l.script, l.limit = sendScript, b.cfg.MaxLen
 		l.keys = []string{tag + ":s0", l.producer(), tag + ":o"}
@@ -195,6 +204,9 @@ func (b *Broker) sendTo(incarnation string, j Job, done func(Receipt, error)) (*
 func (b *Broker) broadcast(j Job, done func(Receipt, error)) (*item, error) {
 	if err := j.onlyForQueues(); err != nil {
 		return nil, err
+	}
+	if j.Volatile {
+		return nil, fmt.Errorf("%w: Volatile is for inboxes only", ErrRefused)
 	}
 	tag := b.keys.broadcast()
 	return b.submit(tag, &j, done, func(l *lane) {

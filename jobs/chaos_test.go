@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
-	"github.com/agentmesh/agentmesh/internal/redisx"
 	"github.com/agentmesh/agentmesh/internal/testredis"
 	"github.com/agentmesh/agentmesh/jobs"
 )
@@ -101,24 +100,6 @@ func (y *trial) checkOrder(url string) {
 		y.t.Errorf("%d jobs came after a later one of their key", wrong)
 	}
 }
-
-// recovery waits until what a worker held when it was killed is done elsewhere.
-func recovery(t testing.TB, c *redisx.Client, incarnation string) (held int, took time.Duration) {
-	t.Helper()
-	begin, ctx := time.Now(), context.Background()
-	tag := "{m:q:work:0}:s0"
-	pending, err := c.Do(ctx, "xpending", tag, "g", "-", "+", 1000, incarnation).Slice()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range pending {
-		id := p.([]any)[0].(string)
-		eventually(t, "the job of a dead worker is done", func() bool { return len(c.XRange(ctx, tag, id, id).Val()) == 0 })
-	}
-	return len(pending), time.Since(begin)
-}
-
-func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
 // feed enqueues jobs of a stream and lets what is under test lag behind only so far.
 func (y *trial) feed(b *jobs.Broker, kind string, n int, keys int, each func(i int)) {

@@ -24,7 +24,8 @@
 // What a handler asks for through TxFrom, changed states, new jobs of its queue, a result, is stored together with
 // the end of its job or not at all; a state that another job has changed meanwhile makes it be handled again. As
 // the jobs of a key run one at a time, on one agent at a time, and another takes over within a lease when
-// that one dies, a key owns its state: a game's, for instance.
+// that one dies, a key owns its state: a game's, for instance. Own runs a loop with a fixed tick on that: one
+// agent at a time has the key's jobs and commits its turns.
 //
 // A job may begin later (Job.At), be more urgent (Job.Priority), be put off by its handler (Snooze), be
 // cancelled, and have somebody wait for its end (Job.ResultFor, Broker.Wait, Broker.EnqueueBatch). Broker.Cron
@@ -32,7 +33,8 @@
 // while agents run. A job that two workers died over runs alone from then on, and takes no neighbour along.
 //
 // An inbox exists from Join until another agent has emptied it after its owner died or left; sending to
-// one that does not exist fails with ErrNoAgent and stores nothing. A broadcast reaches every agent that
+// one that does not exist fails with ErrNoAgent and stores nothing. A volatile job (Job.Volatile) reaches an
+// inbox at most once, and is dropped when its agent is away. A broadcast reaches every agent that
 // is alive, in order, also across reconnects; an agent that fell behind what Redis keeps is told.
 //
 // # Slowness
@@ -70,6 +72,7 @@
 //	*:pr:<producer> STRING  number of the last batch of a producer's lane and what became of it; 1 h
 //	*:u:<once>      STRING  idempotency mark, of the key and Job.Once: the id of the job that was stored first; Job.OnceFor
 //	A:s0            STREAM  inbox, field e; only its owner or its reaper reads it; handled means deleted
+//	A:v             STREAM  volatile jobs, field e, capped; deleted when they were read
 //	A:o             STRING  1: open, 0: its owner is dead, nothing is accepted
 //	A:r             STRING  lock of the one who empties or reopens the inbox
 //	{m:a}:dead      STREAM  dead letters of inboxes

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -37,12 +38,25 @@ func (s *shard) isolate(e entry, before map[string]struct{}) bool {
 	s.b.cfg.Metrics.Count("isolated", s.q.name, 1)
 	w.suspects.Go(func() {
 		defer w.pokeAll()
+		defer s.another.Store(true) // there may be more of them
 		defer w.gate.open()
 		limit := time.Now().Add(s.b.cfg.Lease)
 		w.await(func() bool { return w.holding() <= 1 || time.Now().After(limit) || t.ctx.Err() != nil })
 		if w.halted() || s.resting() {
 			t.verdict = giveBack
 			s.settle(t)
+			return
+		}
+		ctx, cancel := context.WithTimeout(w.handlers, batchTimeout)
+		mine, err := s.b.redis.Eval(ctx, riskScript, []string{s.tag + ":meta"}, w.me, s.tag, t.ref).Int()
+		cancel()
+		switch {
+		case err != nil:
+			t.verdict = giveBack
+			s.settle(t)
+			return
+		case mine == 0:
+			s.drop(t)
 			return
 		}
 		s.q.perform(t)

@@ -89,12 +89,13 @@ func (in *inbox) read(ctx context.Context) {
 			}
 			continue
 		}
-		streams, err := in.w.b.redis.Blocking.XRead(ctx, &redis.XReadArgs{
+		streams, err := in.w.reads.XRead(ctx, &redis.XReadArgs{
 			Streams: []string{in.stream, cursor}, Count: int64(min(room, maxBatch)), Block: in.w.b.cfg.Block,
 		}).Result()
 		switch {
 		case errors.Is(err, redis.Nil):
 			delay = 0
+		case err != nil && in.w.halted():
 		case err != nil:
 			// The server may have lost its newest entries and give their ids anew, below the cursor.
 			cursor = "0"

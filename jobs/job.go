@@ -25,6 +25,10 @@ type Job struct {
 
 	ResultFor time.Duration // how long the job's end is kept for Broker.Wait; 0: it is not. At most 7 days
 
+	// Volatile: at most once. The job is dropped instead of kept when its agent is away, when Redis does not
+	// answer, and when WorkerConfig.Volatile does not take it. Only for SendTo, without Once.
+	Volatile bool
+
 	Attempt int       // failed attempts so far; set by the broker
 	Hops    int       // how often an agent has passed it on; without Once a job with Hops is stored once per destination and ID
 	Created time.Time // set by the broker when zero
@@ -50,6 +54,8 @@ func (j *Job) check() error {
 		return fmt.Errorf("%w: Priority %d: want 0 to %d", ErrRefused, j.Priority, maxPriority)
 	case len(j.ID) > maxName || len(j.Key) > maxName || len(j.Message.Type) > maxName:
 		return fmt.Errorf("%w: the ID, the Key or the message's type is longer than %d bytes", ErrRefused, maxName)
+	case j.Volatile && j.Once != "":
+		return fmt.Errorf("%w: Once is not for volatile jobs", ErrRefused)
 	case j.ResultFor < 0 || j.ResultFor > maxResultFor:
 		return fmt.Errorf("%w: ResultFor %v: want at most %v", ErrRefused, j.ResultFor, maxResultFor)
 	}

@@ -79,6 +79,8 @@ type lane struct {
 	keys   []string
 	limit  int64
 
+	volatile bool // a batch is sent once and then forgotten
+
 	mu      sync.Mutex
 	items   []*item // those before head are gone
 	head    int
@@ -188,6 +190,10 @@ func (l *lane) flush(batch []*item) {
 	b := l.b
 	batch = l.expire(batch)
 	if len(batch) == 0 {
+		return
+	}
+	if l.volatile {
+		l.whisper(batch)
 		return
 	}
 	args := make([]any, 0, 4+6*len(batch))

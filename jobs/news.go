@@ -51,13 +51,14 @@ func (n *news) read(ctx context.Context) {
 		var streams []redis.XStream
 		if err == nil {
 			unsure = false
-			streams, err = n.w.b.redis.Blocking.XRead(ctx, &redis.XReadArgs{
+			streams, err = n.w.reads.XRead(ctx, &redis.XReadArgs{
 				Streams: []string{n.tag + ":s", n.cursor}, Count: maxBatch, Block: n.w.b.cfg.Block,
 			}).Result()
 		}
 		switch {
 		case errors.Is(err, redis.Nil):
 			delay = 0
+		case err != nil && n.w.halted():
 		case err != nil:
 			unsure = true
 			n.w.b.trouble(ctx, err)

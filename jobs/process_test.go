@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/agentmesh/agentmesh/agents/message"
 	"github.com/agentmesh/agentmesh/internal/redisx"
 	"github.com/agentmesh/agentmesh/internal/testredis"
@@ -49,6 +51,9 @@ func workerProcess(url string) {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
+		if m.Text == "hang" && c.Incr(ctx, "hung").Val() == 1 { // the first one waits for its death
+			select {}
+		}
 		<-time.After(2 * time.Millisecond) // be at work when the test kills
 		if err := c.RPush(ctx, "log", m.Text).Err(); err != nil {
 			return err
@@ -64,7 +69,7 @@ func workerProcess(url string) {
 		inbox = handler
 	}
 	w, err := b.Join(ctx, jobs.WorkerConfig{
-		Queues: map[string]jobs.QueueConfig{"work": {Handler: handler, Concurrency: 8}},
+		Queues: map[string]jobs.QueueConfig{"work": {Handler: handler, Concurrency: 8}, "games": {Handler: owner(c), Concurrency: 8}},
 		Inbox:  inbox,
 		Orphan: func(context.Context, string, jobs.Job) error { return errors.New("not here") },
 	})
@@ -123,6 +128,8 @@ func spawn(t testing.TB, url string, line func(string), env ...string) *process 
 }
 
 func (p *process) kill() { _ = p.cmd.Process.Kill() }
+
+func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
 // TestKilledWorkersLoseNothing: what a killed process had taken is done by the others after its lease, and
 // the jobs of one key stay in order.
@@ -222,26 +229,100 @@ func TestInboxOfTheKilled(t *testing.T) {
 	})
 }
 
-// TestPoisonBecomesADeadLetter: a job that kills its workers is set aside, and its key goes on.
+// TestPoisonBecomesADeadLetter: three jobs kill whoever takes them, three deliveries allowed. They become dead
+// letters and their keys go on; no neighbour does, whatever it was read together with.
 func TestPoisonBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	url := testredis.Start(t).URL
 	b := start(t, quick(client(t, url)))
 	var got record
 	ctx, c := context10(t), client(t, url)
-	for _, s := range []string{"poison", "after"} {
-		if _, err := b.DoEnqueue(ctx, "work", jobs.Job{Key: "k", Message: text(s)}); err != nil {
+	const n, poison = 120, 3
+	for i := range n {
+		j := jobs.Job{Message: text(name(i))}
+		if i%2 == 0 {
+			j.Key = fmt.Sprint(i % 5)
+		}
+		if i%(n/poison) == 10 {
+			if _, err := b.DoEnqueue(ctx, "work", jobs.Job{Key: fmt.Sprint(i % 5), Message: text("poison")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := b.DoEnqueue(ctx, "work", j); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for range 3 {
-		p := spawn(t, url, got.add)
-		eventually(t, "it kills its worker", func() bool { return p.cmd.Process.Signal(syscall.Signal(0)) != nil })
+	letters := func() []redis.XMessage { return c.XRange(ctx, "{m:q:work:0}:dead", "-", "+").Val() }
+	var p *process
+	begin, spawned := time.Now(), 0
+	over := func() bool { return got.distinct() == n && len(letters()) >= poison }
+	for !over() && time.Since(begin) < 3*deadline {
+		if p == nil || p.cmd.Process.Signal(syscall.Signal(0)) != nil {
+			p = spawn(t, url, got.add)
+			spawned++
+		}
+		waitFor(10 * time.Millisecond)
 	}
-	spawn(t, url, got.add)
-	eventually(t, "the next job of the key", func() bool { return got.distinct() == 1 })
-	letters := c.XRange(ctx, "{m:q:work:0}:dead", "-", "+").Val()
-	if len(letters) != 1 || letters[0].Values["reason"] != "deliveries" || letters[0].Values["key"] != "k" {
-		t.Errorf("dead letters %v", letters)
+	t.Logf("%d workers in %v", spawned, time.Since(begin).Round(10*time.Millisecond))
+	ctx, c = context10(t), client(t, url)
+	if list := letters(); len(list) != poison || got.distinct() != n {
+		t.Errorf("%d dead letters, want %d; %d of %d neighbours done", len(list), poison, got.distinct(), n)
 	}
+	for _, l := range letters() {
+		e, _ := l.Values["e"].(string)
+		if j, err := jobs.ParseEnvelope([]byte(e)); err != nil || j.Message.Text != "poison" || l.Values["reason"] != "deliveries" {
+			t.Errorf("a dead letter: %v, %v", l.Values, err)
+		}
+	}
+}
+
+// TestRecoveryTime prints how long after kill -9 the last job that the dead worker held is done elsewhere: with
+// idle workers and under saturation.
+func TestRecoveryTime(t *testing.T) {
+	t.Parallel()
+	const lease = time.Second
+	for kind, backlog := range map[string]int{"idle": 0, "saturated": 20000} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			url := testredis.Start(t).URL
+			b, c := start(t, quick(client(t, url))), client(t, url)
+			join := func() *process { return spawn(t, url, func(string) {}, "JOBS_TEST_LEASE="+lease.String()) }
+			victim := join()
+			for i := range backlog {
+				b.Enqueue("work", jobs.Job{Message: text(name(i))}, func(jobs.Receipt, error) {})
+			}
+			if backlog > 0 {
+				eventually(t, "the victim is at work", func() bool { return victim.done.Load() > 50 })
+				join()
+			} else {
+				if _, err := b.DoEnqueue(context10(t), "work", jobs.Job{Message: text("hang")}); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "the victim is at work", func() bool { return len(c.XPendingExt(t.Context(), pendingOf("{m:q:work:0}:s0")).Val()) == 1 })
+				join()
+			}
+			victim.kill()
+			held, took := recovery(t, c, victim.incarnation)
+			t.Logf("%s: %d held jobs, the last done elsewhere %v after the kill, lease %v", kind, held, took.Round(time.Millisecond), lease)
+			if held == 0 || took > 10*lease {
+				t.Errorf("%d held, %v", held, took)
+			}
+		})
+	}
+}
+
+// recovery waits until what a worker held when it was killed is done elsewhere.
+func recovery(t testing.TB, c *redisx.Client, incarnation string) (held int, took time.Duration) {
+	t.Helper()
+	begin, ctx := time.Now(), context.Background()
+	tag := "{m:q:work:0}:s0"
+	pending, err := c.Do(ctx, "xpending", tag, "g", "-", "+", 1000, incarnation).Slice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pending {
+		id := p.([]any)[0].(string)
+		eventually(t, "the job of a dead worker is done", func() bool { return len(c.XRange(ctx, tag, id, id).Val()) == 0 })
+	}
+	return len(pending), time.Since(begin)
 }

@@ -119,7 +119,7 @@ func (q *queue) perform(t *task) {
 	start := time.Now()
 	metrics.Time("wait", q.name, start.Sub(t.job.Created))
 	t.tx = &t.wants
-	t.wants.shard = t.shard
+	t.wants.shard, t.wants.task = t.shard, t
 	ctx := withInfo(t.ctx, q.name, &t.job, t.tx)
 	err = q.w.call(ctx, q.cfg.Handler, t.job.Message)
 	if _, ok := err.(*message.Pending); ok {
@@ -156,7 +156,7 @@ func (q *queue) judge(t *task, err error) {
 		t.how, t.tx = Cancelled, nil
 	case errors.As(err, &snooze):
 		t.verdict, t.delay, t.snoozed = retry, snooze.after, true
-	case t.ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, errStopping)):
+	case errors.Is(err, errStopping), t.ctx.Err() != nil && errors.Is(err, context.Canceled):
 		t.verdict = giveBack
 	default:
 		t.err = err

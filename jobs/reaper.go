@@ -105,7 +105,7 @@ func (u *burial) perform(ctx context.Context, when int64) error {
 			return err
 		}
 	}
-	if err := u.script(b.redis.Eval(ctx, buryScript, []string{u.tag + ":s0", u.tag + ":o", u.tag + ":r"}, u.lock)); err != nil {
+	if err := u.script(b.redis.Eval(ctx, buryScript, []string{u.tag + ":s0", u.tag + ":o", u.tag + ":r", u.tag + ":v"}, u.lock)); err != nil {
 		return err
 	}
 	r := b.keys.agents()

@@ -17,6 +17,8 @@ var (
 	addLua string
 	//go:embed lua/send.lua
 	sendLua string
+	//go:embed lua/volatile.lua
+	volatileLua string
 	//go:embed lua/broadcast.lua
 	broadcastLua string
 	//go:embed lua/ack.lua
@@ -31,6 +33,8 @@ var (
 	renewLua string
 	//go:embed lua/reclaim.lua
 	reclaimLua string
+	//go:embed lua/risk.lua
+	riskLua string
 	//go:embed lua/resync.lua
 	resyncLua string
 	//go:embed lua/fetch.lua
@@ -39,6 +43,10 @@ var (
 	admitLua string
 	//go:embed lua/finish.lua
 	finishLua string
+	//go:embed lua/waiting.lua
+	waitingLua string
+	//go:embed lua/turn.lua
+	turnLua string
 	//go:embed lua/batch.lua
 	batchLua string
 	//go:embed lua/stats.lua
@@ -84,6 +92,7 @@ var (
 
 	addScript       = redisx.NewScript(queueLua + laneLua + addLua)
 	sendScript      = redisx.NewScript(laneLua + sendLua)
+	volatileScript  = redisx.NewScript(volatileLua)
 	broadcastScript = redisx.NewScript(laneLua + broadcastLua)
 	ackScript       = redisx.NewScript(queueLua + ackLua)
 	retryScript     = redisx.NewScript(queueLua + retryLua)
@@ -91,12 +100,15 @@ var (
 	handbackScript  = redisx.NewScript(queueLua + handbackLua)
 	renewScript     = redisx.NewScript(queueLua + renewLua)
 	reclaimScript   = redisx.NewScript(queueLua + reclaimLua)
+	riskScript      = redisx.NewScript(queueLua + riskLua)
 	resyncScript    = redisx.NewScript(queueLua + resyncLua)
 	promoteScript   = redisx.NewScript(queueLua + promoteLua)
 	fetchScript     = redisx.NewScript(queueLua + fetchLua)
 	cancelScript    = redisx.NewScript(queueLua + cancelLua)
 	admitScript     = redisx.NewScript(queueLua + admitLua)
 	finishScript    = redisx.NewScript(queueLua + finishLua)
+	waitingScript   = redisx.NewScript(queueLua + waitingLua)
+	turnScript      = redisx.NewScript(queueLua + turnLua)
 	batchScript     = redisx.NewScript(queueLua + batchLua)
 	statsScript     = redisx.NewScript(statsLua)
 	reviveScript    = redisx.NewScript(queueLua + reviveLua)

@@ -70,6 +70,13 @@ func (s *shard) begin(t *task) bool {
 	return true
 }
 
+func (s *shard) isCancelled(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.settings.cancelled[id]
+	return ok
+}
+
 func (s *shard) finish(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

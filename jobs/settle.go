@@ -231,6 +231,11 @@ func (s *shard) release(tasks []*task) {
 
 // leave gives back whatever Redis believes this worker holds, and ends its membership of the group.
 func (s *shard) leave(ctx context.Context) {
+	for range 2 { // then Redis knows that the connection of a read that was cut off is closed, and delivers nothing there
+		c, cancel := context.WithTimeout(ctx, batchTimeout)
+		_ = s.b.redis.Exists(c, s.tag+":meta").Err()
+		cancel()
+	}
 	for range 100 {
 		c, cancel := context.WithTimeout(ctx, batchTimeout)
 		n, err := s.b.redis.Eval(c, handbackScript, []string{s.tag + ":meta"}, s.q.w.me, s.tag).Int()

@@ -27,6 +27,7 @@ type shard struct {
 	sooner  chan struct{} // nextDue came nearer
 	changed chan struct{} // the settings may have
 	paused  atomic.Bool
+	another atomic.Bool   // look for jobs of crashed workers at once
 	closing chan struct{} // no verdict will follow
 
 	mu       sync.Mutex
@@ -94,10 +95,9 @@ func (s *shard) room() int {
 }
 
 // read takes jobs until the worker stops: first those of crashed workers, then new ones. ctx does not end
-// with the worker: a blocked read is waited for, since it may still deliver.
+// with the worker.
 func (s *shard) read(ctx context.Context) {
-	every := s.b.cfg.Lease / 3
-	s.nextReclaim = time.Now().Add(rand.N(every))
+	s.nextReclaim = time.Now().Add(rand.N(s.b.cfg.Lease / 3))
 	var delay time.Duration
 	for !s.q.w.halted() {
 		free := s.room()
@@ -112,6 +112,9 @@ func (s *shard) read(ctx context.Context) {
 		if err == nil {
 			delay = 0
 			continue
+		}
+		if s.q.w.halted() {
+			return
 		}
 		s.recover(ctx, err)
 		delay = min(max(2*delay, 20*time.Millisecond), 500*time.Millisecond)
@@ -143,13 +146,8 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		s.unsure = false
 		return nil
 	}
-	if now := time.Now(); !now.Before(s.nextReclaim) {
-		if err := s.reclaim(ctx, free); err != nil {
-			return err
-		}
-		every := s.b.cfg.Lease / 3
-		s.nextReclaim = now.Add(every - every/8 + rand.N(every/4))
-		return nil
+	if now := time.Now(); s.another.Swap(false) || !now.Before(s.nextReclaim) {
+		return s.reclaim(ctx, free)
 	}
 	if wait := time.Until(s.fallow); wait > 0 {
 		s.q.w.until(ctx, min(wait, s.b.cfg.Block))
@@ -162,9 +160,9 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		}
 		free = 1 // of each stream
 	}
-	streams, err := s.b.redis.Blocking.XReadGroup(ctx, &redis.XReadGroupArgs{
+	streams, err := s.q.w.reads.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: "g", Consumer: s.q.w.me, Streams: append(slices.Clone(s.streams), ">", ">", ">", ">"), Count: int64(free),
-		Block: min(s.b.cfg.Block, s.b.cfg.Lease/3),
+		Block: max(time.Millisecond, min(s.b.cfg.Block, time.Until(s.nextReclaim).Round(time.Millisecond))),
 	}).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil
@@ -294,7 +292,15 @@ func (s *shard) reclaim(ctx context.Context, free int) error {
 	if gate && suspect == "" {
 		s.q.w.gate.open()
 	}
-	for _, e := range entries(list[2:]) {
+	// Leases are renewed three times, so one that is half over is late, and this look comes often enough to see
+	// it before it has run out: then the next one comes when it has.
+	every := s.b.cfg.Lease / 3
+	wait := every - every/8 + rand.N(every/4)
+	if ms := whole(text(list[2])); ms >= 0 {
+		wait = min(wait, time.Duration(ms)*time.Millisecond+rand.N(5*time.Millisecond))
+	}
+	s.nextReclaim = time.Now().Add(wait)
+	for _, e := range entries(list[3:]) {
 		var held bool
 		if e.ref == suspect {
 			held = s.isolate(e, before) //nolint:contextcheck // handlers have a context of their own, which ends with the worker

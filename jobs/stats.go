@@ -49,6 +49,14 @@ func (b *Broker) Queues(ctx context.Context) ([]QueueStats, error) {
 	return list, nil
 }
 
+// Queue tells of one queue, in constant time: what it holds does not matter. How many work on it is as of a
+// second ago.
+func (b *Broker) Queue(ctx context.Context, name string) (QueueStats, error) {
+	s, err := b.stats(ctx, name)
+	s.Workers = b.agents.now.Load().queues[name]
+	return s, err
+}
+
 func (b *Broker) stats(ctx context.Context, queue string) (QueueStats, error) {
 	s := QueueStats{Name: queue}
 	now, err := b.redis.Time(ctx).Result()

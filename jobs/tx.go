@@ -19,6 +19,7 @@ import (
 // partition. It is safe for concurrent use, until the handler returns.
 type Tx struct {
 	shard *shard
+	task  *task
 
 	mu     sync.Mutex
 	states []*state
@@ -195,13 +196,7 @@ func (s *shard) finishCall(t *task) redisx.Call {
 	if tx == nil {
 		tx = &Tx{}
 	}
-	args := []any{s.q.w.me, s.tag, t.ref, t.key, t.envelope, string(how), tx.result, len(tx.states)}
-	for _, st := range tx.states { // what was only read is a condition too: what is stored may rest on it
-		args = append(args, st.name, st.version, st.changed, st.data)
-	}
-	for _, it := range tx.jobs {
-		args = append(args, it.id, it.key, it.delay(), it.envelope)
-	}
+	args := appendWants([]any{s.q.w.me, s.tag, t.ref, t.key, t.envelope, string(how), tx.result}, tx)
 	return redisx.Call{Script: finishScript, Keys: []string{s.tag + ":meta"}, Args: args}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
+	"github.com/agentmesh/agentmesh/internal/redisx"
 )
 
 // WorkerConfig describes what an agent does for the others. All members may be left out.
@@ -23,6 +24,9 @@ type WorkerConfig struct {
 	// the job is removed when that settles. After an error the job is tried again later, out of order, and
 	// becomes a dead letter when its attempts are spent. nil: the inbox fills up.
 	Inbox message.Handler
+	// Volatile gets the volatile jobs that are sent to this agent, in order, on one goroutine, at most once;
+	// what it returns does not matter. nil: they are dropped.
+	Volatile message.Handler
 	// Broadcast gets every broadcast since Join, in order, on one goroutine.
 	Broadcast message.Handler
 
@@ -81,6 +85,8 @@ type Worker struct {
 	reaper   *reaper
 	gate     gate
 	suspects sync.WaitGroup // goroutines that run them; readers start them, Run joins them
+
+	reads *redisx.Readers // closed when the worker stops; set by Run
 
 	once     sync.Once
 	stop     chan struct{} // closed: read nothing more
@@ -157,7 +163,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	io, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // for what must be told to Redis after ctx has ended
 	defer giveUp()
 
+	w.reads = w.b.redis.Readers()
 	var readers, workers, settlers, background sync.WaitGroup
+	background.Go(func() { <-w.stop; _ = w.reads.Close() }) // a blocked read ends at once
 	keep, endKeep := context.WithCancel(io)
 	defer endKeep()
 	background.Go(func() { w.life.keep(keep) })
@@ -174,13 +182,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	readers.Go(func() { w.reaper.keep(io) })
 	readers.Go(func() { w.tidyUp(io) })
 	readers.Go(func() { w.news.read(io) })
+	if w.cfg.Volatile != nil {
+		readers.Go(func() { w.hear(io) })
+	}
 	if w.cfg.Inbox != nil {
 		readers.Go(func() { w.inbox.read(io) })
 		readers.Go(w.inbox.dispatch)
 		settlers.Go(func() { w.inbox.settleAll(io) })
 	}
 
-	readers.Wait() // a blocked read may still deliver: it is waited for, not cut off
+	readers.Wait() // what a read that was cut off has delivered is given back at the end, by leave
 	for _, q := range w.queues {
 		close(q.ready)
 		q.giveBackUnstarted()

@@ -14,10 +14,10 @@
 // # Kinds
 //
 //	mistakes    Recover (panics), Timeout, Log
-//	limits      RateLimit (a bucket for each user, room, game or type; tells who goes on in spite of it)
+//	limits      RateLimit (a bucket for each user, connection, room, game or type; tells who goes on in spite of it)
 //	permission  Authorise (a Policy; Rules is one by roles), Validate (JSON Schema of the payload)
 //	repetition  Once (Claims in memory or in Redis)
-//	tracing     Correlate, with TraceLogs around the handler of a logger
+//	watching    Metrics (a Meter), Tracing (a Tracer), Correlate, with TraceLogs around the handler of a logger
 //
 // A handler of jobs that must have an effect once, whatever happens between:
 //
@@ -34,8 +34,8 @@
 //
 // # Work that goes on
 //
-// A handler may return a *message.Pending. The middleware here that needs the outcome (Log, Timeout) waits
-// for it without a goroutine and hands on a Pending of its own; Recover and RateLimit end with Handle.
+// A handler may return a *message.Pending. The middleware here that needs the outcome (Log, Timeout, Once,
+// Metrics, Tracing) waits for it without a goroutine and hands on a Pending of its own; Recover and RateLimit end with Handle.
 //
 // # Concurrency
 //

@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -24,13 +23,12 @@ func Log(logger *slog.Logger) message.Middleware {
 }
 
 func logOutcome(ctx context.Context, logger *slog.Logger, m *message.Message, took time.Duration, err error) {
-	level, result := slog.LevelInfo, "done"
-	refused, isRefused := errors.AsType[*message.Error](err)
-	switch {
-	case isRefused:
-		level, result = slog.LevelWarn, string(refused.Code)
-	case err != nil:
-		level, result = slog.LevelError, "failed"
+	level, result := slog.LevelWarn, Outcome(err)
+	switch result {
+	case "done":
+		level = slog.LevelInfo
+	case "failed":
+		level = slog.LevelError
 	}
 	if !logger.Enabled(ctx, level) {
 		return

@@ -19,7 +19,7 @@ type RateLimitConfig struct {
 	Burst     int     // tokens a key can save, and has at first; 0 means PerSecond rounded up
 
 	// Key names the bucket that pays for a message, or says that the message is free: PerUser (which nil
-	// means), PerRoom, PerGame, PerType or a function of one's own.
+	// means), PerConnection, PerRoom, PerGame, PerType or a function of one's own.
 	Key func(m *message.Message) (key string, limited bool)
 
 	// Keys is how many buckets are remembered; beyond, the one unused for the longest time is

@@ -117,6 +117,36 @@ type Checker[T any, K, O comparable, V any] struct {
 
 	mu   sync.Mutex
 	runs map[*checking[T, K, O, V]]struct{}
+	past CheckStats // of the runs that have ended
+}
+
+// CheckStats counts what a Checker did since it was made.
+type CheckStats struct {
+	Known  uint64 // items that needed no verdict looked up
+	Cached uint64 // items that passed at once with a verdict looked up before
+	Waited uint64 // items that waited: for a lookup, or for one before them in their order
+	Calls  uint64 // of Lookup or LookupBatch
+	Keys   uint64 // looked up by them
+	Failed uint64 // calls that returned an error, or panicked
+}
+
+// Plus gives the sums of s and t.
+func (s CheckStats) Plus(t CheckStats) CheckStats {
+	return CheckStats{
+		Known: s.Known + t.Known, Cached: s.Cached + t.Cached, Waited: s.Waited + t.Waited,
+		Calls: s.Calls + t.Calls, Keys: s.Keys + t.Keys, Failed: s.Failed + t.Failed,
+	}
+}
+
+// Stats returns the counts, those of ended subscriptions included.
+func (c *Checker[T, K, O, V]) Stats() CheckStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sum := c.past
+	for run := range c.runs {
+		sum = sum.Plus(run.count())
+	}
+	return sum
 }
 
 // NewChecker makes a checker.
@@ -139,10 +169,11 @@ func (c *Checker[T, K, O, V]) Op() Op[T, Checked[T, V]] {
 			c.mu.Unlock()
 			run.out.run(sc, k)
 			sc.onClose(func(error) {
+				run.stop()
 				c.mu.Lock()
 				delete(c.runs, run)
+				c.past = c.past.Plus(run.count())
 				c.mu.Unlock()
-				run.stop()
 			})
 			s.attach(ctx, sc, sink[T]{
 				next:  func(v T) { run.submit(ctx, v) },

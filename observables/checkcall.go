@@ -33,6 +33,13 @@ func (c *checking[T, K, O, V]) takeReady(call *checkCall[T, K, O, V]) {
 
 // settle uses what a call has given.
 func (c *checking[T, K, O, V]) settle(ctx context.Context, call *checkCall[T, K, O, V]) {
+	if n := len(call.answers); n > 0 {
+		c.stats.Calls++
+		c.stats.Keys += uint64(n)
+		if call.answers[0].err != nil {
+			c.stats.Failed++
+		}
+	}
 	for i := 0; i < len(call.answers) && !c.dead; i++ {
 		a := &call.answers[i]
 		c.resolve(ctx, a.key, a.verdict, a.ttl, a.err)

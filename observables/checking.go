@@ -47,6 +47,7 @@ type checking[T any, K, O comparable, V any] struct {
 	seq        uint64 // of the latest item that had to wait
 	leaving    []Checked[T, V]
 	free       *checkItem[T, K, O, V]
+	stats      CheckStats
 	dead       bool
 	aboveEnded bool
 	aboveErr   error
@@ -122,14 +123,22 @@ func (c *checking[T, K, O, V]) passes(v T, id K, order O) bool {
 		return false
 	}
 	if verdict, known := c.cfg.Known(id); known {
+		c.stats.Known++
 		c.passed = append(c.passed, Checked[T, V]{Item: v, Verdict: verdict})
 		return true
 	}
 	if key == nil || !c.now.Before(key.expires) {
 		return false
 	}
+	c.stats.Cached++
 	c.passed = append(c.passed, Checked[T, V]{v, key.verdict, key.err})
 	return true
+}
+
+func (c *checking[T, K, O, V]) count() CheckStats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
 }
 
 // flush is the end of a batch from above.
@@ -167,6 +176,7 @@ func (c *checking[T, K, O, V]) enqueue(ctx context.Context, v T, id K, order O) 
 	}
 	key.waiting++
 	c.waiting++
+	c.stats.Waited++
 	it := c.newItem()
 	it.item, it.key, it.seq = v, key, c.seq
 	o := c.orders[order]

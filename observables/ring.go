@@ -18,6 +18,7 @@ type ring[T any] struct {
 	max     int
 	policy  Overflow
 	dropped *atomic.Uint64
+	lost    *atomic.Uint64 // the subject's count; nil without a subject
 	report  func(error)
 
 	mu       sync.Mutex
@@ -136,21 +137,28 @@ func (r *ring[T]) putLocked(v T) bool {
 	}
 	switch r.policy {
 	case DropOldest:
-		r.dropped.Add(1)
+		r.dropLocked()
 		r.buf[r.head] = v
 		if r.head++; r.head == len(r.buf) {
 			r.head = 0
 		}
 		return true
 	case DropNewest:
-		r.dropped.Add(1)
+		r.dropLocked()
 		return true
 	case Fail:
-		r.dropped.Add(1)
+		r.dropLocked()
 		r.closeLocked(ErrOverflow)
 		return true
 	}
 	return false
+}
+
+func (r *ring[T]) dropLocked() {
+	r.dropped.Add(1)
+	if r.lost != nil {
+		r.lost.Add(1)
+	}
 }
 
 func (r *ring[T]) putAllLocked(vs []T) int {

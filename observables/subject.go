@@ -11,6 +11,7 @@ import (
 // through a buffer of its own. It is safe for concurrent use.
 type Subject[T any] struct {
 	cfg   Config
+	lost  atomic.Uint64
 	state atomic.Pointer[subjectState[T]] // replaced, never changed: publishing takes no lock of the subject
 	mu    sync.Mutex                      // one replacement at a time
 }
@@ -132,6 +133,10 @@ func (s *Subject[T]) finish(err error) {
 // Subscribers counts the subscriptions.
 func (s *Subject[T]) Subscribers() int { return len(s.state.Load().rings) }
 
+// Dropped counts the items that full buffers have cost the subscriptions of this subject, those that have ended
+// included.
+func (s *Subject[T]) Dropped() uint64 { return s.lost.Load() }
+
 // Stream is the subject's items for subscribers, with the subject's buffer and policy.
 func (s *Subject[T]) Stream() Stream[T] { return s.StreamWith(s.cfg) }
 
@@ -140,6 +145,7 @@ func (s *Subject[T]) StreamWith(cfg Config) Stream[T] {
 	cfg.setDefaults()
 	return Stream[T]{attach: func(_ context.Context, sc *scope, k sink[T]) {
 		r := newRing[T](cfg, sc)
+		r.lost = &s.lost
 		r.run(sc, k)
 		if s.add(r) {
 			sc.onClose(func(error) { s.unregister(r) })

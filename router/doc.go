@@ -50,6 +50,8 @@
 //	{…}:mem      hash    member of the room → seq at his first join
 //	{…}:rooms    hash    room of the user → token of the write; an index, the room is the truth
 //	{…}:held     set     what an incarnation is registered at, for whoever cleans up after it
+//	{m:n:<0-15>} hash    name → incarnation that claims it, see Names; with :l zset incarnation → when its
+//	                     claims run out (ms), and :of:<incarnation> set of its names
 //
 // # Testing
 //

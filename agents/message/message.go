@@ -32,6 +32,10 @@ type Message struct {
 	Since       Position // where a client's history stands, of Login and JoinRoom
 	SinceGlobal Position // the same for the global history, of Login
 
+	// Conn names the connection that the message came over, in the agent that took it: for limits and logs.
+	// It does not travel: jobs and what clients receive have none.
+	Conn string
+
 	Time  time.Time // when the agent accepted it, UTC, milliseconds
 	Seq   int64     // position in its history; 0 means none
 	Epoch string    // the life of the history that Seq counts in

@@ -72,6 +72,7 @@ func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.
 	}}
 	_, err := h.perform(ctx, conn, in)
 	p.sealer = h.sealer
+	p.onRead() // CURVE reads its handshake past the decoder
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})
 	}

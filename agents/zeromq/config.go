@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"time"
@@ -38,6 +39,10 @@ type RouterConfig struct {
 	HeartbeatTimeout  time.Duration // also of the PING that decides who keeps a routing id; 0 means 3 s
 
 	Linger time.Duration // at the end of Run queues are flushed for so long at most; 0 means 1 s
+
+	// Admit is asked, on the connection's goroutine, whether a peer may have a routing id that is free here. An
+	// error refuses it as a duplicate; leave is called once when the peer has gone. nil admits everybody.
+	Admit func(ctx context.Context, routingID string) (leave func(), err error)
 
 	Security Security // the zero value: NULL, and everybody may connect
 

@@ -1,10 +1,11 @@
 package zeromq_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-zeromq/zmq4"
 
@@ -12,107 +13,88 @@ import (
 	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
-// keys of one server and one client.
-type keys struct {
-	server, client             curve.PublicKey
-	serverSecret, clientSecret curve.SecretKey
-}
-
-func newKeys() (k keys) {
-	k.server, k.serverSecret = curve.GenerateKeyPair()
-	k.client, k.clientSecret = curve.GenerateKeyPair()
-	return k
-}
-
-// only admits the client, as "ann".
-func (k keys) only(_ context.Context, r curve.Request) (string, error) {
-	if r.ClientKey != k.client {
-		return "", errors.New("unknown key")
-	}
-	return "ann", nil
-}
-
-func (k keys) serves() zeromq.Security {
-	return zeromq.Security{CurveServer: &zeromq.CurveServer{Secret: k.serverSecret, Authorise: k.only}}
-}
-
-func (k keys) asks() zeromq.Security {
-	return zeromq.Security{CurveClient: &zeromq.CurveClient{Server: k.server, Secret: k.clientSecret}}
-}
-
-func TestCurveBetweenOurs(t *testing.T) {
+// A key file that comes or goes counts from the next connection on, without a restart; who is connected stays.
+func TestKeyDirectory(t *testing.T) {
 	t.Parallel()
-	k := newKeys()
-	for _, p := range pairings {
-		for _, serves := range []string{"bound", "dialled"} {
-			t.Run(fmt.Sprint(p.a, "-", p.b, "/", serves, " serves"), func(t *testing.T) {
-				t.Parallel()
-				one, other := k.asks(), k.serves()
-				if serves == "dialled" {
-					one, other = other, one
-				}
-				b, url := bound(t, p.b, zeromq.Options{Security: other})
-				up := monitor(t, b, zeromq.PeerUp)
-				a := dialled(t, p.a, zeromq.Options{Security: one}, url)
-				p.meet(t, ourEnd{a}, ourEnd{b})
-				if e := <-up; e.Origin.Mechanism != "CURVE" || (e.Origin.UserID == "ann") != (serves == "bound") {
-					t.Errorf("up: %+v", e.Origin)
-				}
-				for _, m := range messages() {
-					p.talk(t, ourEnd{a}, ourEnd{b}, m)
-				}
-			})
-		}
+	dir, k := t.TempDir(), newKeys()
+	trusted, err := curve.TrustedKeys(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestRouterAndDealerOverCurve(t *testing.T) {
-	t.Parallel()
-	k := newKeys()
-	r := startRouter(t, zeromq.RouterConfig{Name: "agent", Security: k.serves(), MaxMessage: 2 << 20}, func(m zeromq.Message) {
+	serves := zeromq.Security{CurveServer: &zeromq.CurveServer{Secret: k.serverSecret, Authorise: trusted}}
+	r := startRouter(t, zeromq.RouterConfig{Security: serves}, func(m zeromq.Message) {
 		m.Peer.Release(1)
-		m.Peer.Send(append(m.Frames, []byte(m.Peer.UserID()), []byte(m.Peer.Mechanism()), []byte(m.Peer.RoutingID()))...)
+		m.Peer.Send([]byte(m.Peer.UserID()))
 	})
-	stranger := keys{server: k.server}
-	bad, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: stranger.asks()})
-	if e := awaitConnected(t, bad, false); !errors.Is(e.Err, zeromq.ErrUnauthorized) {
-		t.Errorf("refused with %v", e.Err)
+	early, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: k.asks()})
+	if e := awaitConnected(t, early, false); !errors.Is(e.Err, zeromq.ErrUnauthorized) {
+		t.Fatalf("without a key file: %v", e.Err)
 	}
-	if e := r.await(t, zeromq.Refused); !errors.Is(e.Reason, zeromq.ErrUnauthorized) {
-		t.Errorf("refused because of %v", e.Reason)
+	file := filepath.Join(dir, "client.key")
+	if err := (curve.Certificate{Public: k.client}).WritePublic(file); err != nil {
+		t.Fatal(err)
 	}
-	good, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, RoutingID: "me", Security: k.asks(), MaxMessage: 2 << 20})
-	for _, m := range messages() {
-		if len(m) > 100 {
-			continue // beyond MaxParts
+	awaitConnected(t, early, true)
+	ask := func() {
+		send(t, early, "who am I?")
+		same(t, receive(t, early), [][]byte{[]byte(k.client.String())})
+	}
+	ask()
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a newcomer with the removed key is refused", func() bool {
+		late, stop := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: k.asks()})
+		defer stop()
+		e := <-late.Events()
+		return !e.Connected && errors.Is(e.Err, zeromq.ErrUnauthorized)
+	})
+	ask() // on the connection that was there before
+	libzmq := newPyEnd(t, zmq4.Dealer, "connect", r.url, k.askOptions()...)
+	expectRefused(t, libzmq)
+}
+
+// A routing id that is taken is no final refusal: the newcomer may try again.
+func TestTakenRoutingIDOverCurve(t *testing.T) {
+	t.Parallel()
+	k := newKeys()
+	r := startRouter(t, zeromq.RouterConfig{Name: "agent", Security: k.serves()}, echo)
+	for id, reason := range map[string]error{"agent": zeromq.ErrRoutingID, "taken": zeromq.ErrRoutingID} {
+		if id == "taken" {
+			first, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, RoutingID: id, Security: k.asks()})
+			send(t, first, "here")
+			receive(t, first)
 		}
-		if err := good.Send(timeout(t, patience), m...); err != nil {
+		d, stop := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, RoutingID: id, Security: k.asks()})
+		if e := awaitConnected(t, d, false); errors.Is(e.Err, zeromq.ErrUnauthorized) || !errors.Is(e.Err, zeromq.ErrHandshake) {
+			t.Errorf("%s: told %v", id, e.Err)
+		}
+		if e := r.await(t, zeromq.Refused); !errors.Is(e.Reason, reason) || errors.Is(e.Reason, zeromq.ErrUnauthorized) {
+			t.Errorf("%s: refused because of %v", id, e.Reason)
+		}
+		stop()
+	}
+	if r.Peers() != 1 {
+		t.Errorf("%d peers", r.Peers())
+	}
+}
+
+// A client that has shaken hands and says nothing is asked for a sign of life, not hung up on at once.
+func TestSilentCurveClientIsAsked(t *testing.T) {
+	t.Parallel()
+	k := newKeys()
+	r := startRouter(t, zeromq.RouterConfig{HeartbeatInterval: 20 * time.Millisecond, HeartbeatTimeout: patience, Security: k.serves()}, echo)
+	for range 5 {
+		c, _, err := k.rawCurve(t, r.address(), curve.SocketMetadata("DEALER", ""))
+		if err != nil {
 			t.Fatal(err)
 		}
-		same(t, receive(t, good), append(m, []byte("ann"), []byte("CURVE"), []byte("me")))
-	}
-}
-
-func TestCurveWithLibzmq(t *testing.T) {
-	t.Parallel()
-	k := newKeys()
-	client := func(server, public curve.PublicKey, secret curve.SecretKey) []string {
-		return []string{
-			fmt.Sprintf("CURVE_SERVERKEY=hex:%x", server.String()),
-			fmt.Sprintf("CURVE_PUBLICKEY=hex:%x", public.String()), fmt.Sprintf("CURVE_SECRETKEY=hex:%x", secret.Z85()),
+		_, box, err := readFrame(c.NetConn())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if flags, body, err := c.Opener().Open(0, box); err != nil || flags != 4 || string(body) != "\x04PING\x00\x00" {
+			t.Errorf("said %d %q, %v", flags, body, err)
 		}
 	}
-	rep, url := bound(t, zmq4.Rep, zeromq.Options{Security: k.serves()})
-	good := newPyEnd(t, zmq4.Req, "connect", url, client(k.server, k.client, k.clientSecret)...)
-	good.send(t, [][]byte{[]byte("hi")})
-	want(t, rep, "hi")
-	put(t, rep, "ho")
-	same(t, good.recv(t), [][]byte{[]byte("ho")})
-	stranger := newKeys()
-	expectRefused(t, newPyEnd(t, zmq4.Req, "connect", url, client(k.server, stranger.client, stranger.clientSecret)...))
-
-	server := newPyEnd(t, zmq4.Rep, "bind", "tcp://127.0.0.1:*", "CURVE_SERVER=1", fmt.Sprintf("CURVE_SECRETKEY=hex:%x", k.serverSecret.Z85()))
-	req := dialled(t, zmq4.Req, zeromq.Options{Security: k.asks()}, server.url)
-	put(t, req, "a", "b")
-	same(t, server.recv(t), [][]byte{[]byte("a"), []byte("b")})
 }

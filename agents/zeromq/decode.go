@@ -37,7 +37,7 @@ type decoder struct {
 	peer      *Peer
 	onRead    func()                               // called after each read that brought bytes
 	onCommand func(name string, data []byte) error // data is valid during the call
-	relay     func(buf []byte) int                 // may take encoded messages from the front of buf; may be nil
+	forward   func(buf []byte) int                 // may take encoded messages from the front of buf; may be nil
 
 	buf     []byte
 	r, w    int
@@ -81,8 +81,8 @@ func (d *decoder) next() ([]Message, error) {
 
 // decode consumes what is buffered.
 func (d *decoder) decode() error {
-	if d.relay != nil && d.count == 0 && d.left == 0 && d.opener == nil {
-		d.r += d.relay(d.buf[d.r:d.w])
+	if d.forward != nil && d.count == 0 && d.left == 0 && d.opener == nil {
+		d.r += d.forward(d.buf[d.r:d.w])
 	}
 	for {
 		for d.whole() {

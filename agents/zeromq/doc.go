@@ -23,6 +23,9 @@
 // peers that do not read. A Socket behaves as libzmq's documentation says, options included; Options says
 // where its defaults differ. RecvFrames tells who sent a message, Monitor who comes and goes.
 //
+// Two stand-alone roles need nothing but this package: Relay passes messages between DEALERs by name, Broker
+// publications from PUBs to SUBs. Both are those of Very Powerful Agents.
+//
 // # Ordering and concurrency
 //
 // Messages of one peer are published in the order in which it sent them, PeerUp is published before the
@@ -39,6 +42,9 @@
 // A Socket's policy is its type's. DEALER, REQ, PUSH and PAIR skip peers whose queue is full and wait when
 // all are. PUB, XPUB, ROUTER and REP drop what is new for a full peer and count it. Nobody waits for one
 // peer while another has room. What is received and not read fills that peer's lane, then TCP.
+//
+// A Relay and a Broker drop what is new for a client whose queue is full, and count it: as libzmq's ROUTER and
+// XPUB do, and unlike a Router, whose user can tell the peer.
 //
 // # Security
 //

@@ -50,6 +50,21 @@ func parseEndpoint(s string) (endpoint, error) {
 	return endpoint{}, fmt.Errorf("endpoint %q: transport %q is not supported", s, scheme)
 }
 
+// Local reports whether nobody but this machine can reach an endpoint that is bound: tcp on a loopback
+// address, ipc and inproc. An error says that it is no endpoint.
+func Local(bind string) (bool, error) {
+	e, err := parseAnyEndpoint(bind)
+	if err != nil {
+		return false, fmt.Errorf("zeromq: %w", err)
+	}
+	if e.network != "tcp" {
+		return true, nil
+	}
+	host, _, err := net.SplitHostPort(e.address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || (ip != nil && ip.IsLoopback())), nil
+}
+
 // listen binds. A socket file that nobody answers on was left by a process that was killed; it is removed.
 func (e endpoint) listen(cfg net.ListenConfig) (net.Listener, error) {
 	ctx := context.Background() // binding waits for nothing, and neither Listen has a context

@@ -1,17 +1,26 @@
 package zeromq
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
+
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // Decode runs a decoder over data as it would arrive in reads of at most chunk bytes.
 func Decode(data []byte, chunk int, message, frame int64, parts int) (all []Message, commands []string, err error) {
+	return DecodeSealed(nil, data, chunk, message, frame, parts)
+}
+
+// DecodeSealed does it with frames that opener opens.
+func DecodeSealed(opener *curve.Opener, data []byte, chunk int, message, frame int64, parts int) (all []Message, commands []string, err error) {
 	d := &decoder{
+		opener: opener,
 		conn:   &chunked{data, chunk},
 		limits: limits{frame: frame, message: message, parts: parts},
 		buf:    make([]byte, minReadBuffer),
@@ -43,10 +52,10 @@ func AppendMessage(dst []byte, frames ...[]byte) []byte {
 }
 
 // Handshake runs the gate of a ROUTER over what a peer sends.
-func Handshake(data []byte, chunk int) (routingID string, err error) {
+func Handshake(data []byte, chunk int, s Security) (routingID string, err error) {
 	d := &decoder{conn: &chunked{data, chunk}, buf: make([]byte, minReadBuffer), onRead: func() {}}
-	g := &gate{Conn: sink{}, in: d, own: zmq4.Router, security: &Security{}, admit: func(ready) error { return nil }}
-	r, err := g.open("agent")
+	h := handshake{own: zmq4.Router, routingID: "agent", security: &s, admit: func(ready) error { return nil }}
+	r, err := h.perform(context.Background(), sink{}, d)
 	return r.routingID, err
 }
 
@@ -170,4 +179,11 @@ func (e *endless) Read(p []byte) (n int, _ error) {
 		}
 	}
 	return n, nil
+}
+
+// Handshakes counts those under way.
+func (r *Router) Handshakes() int {
+	r.door.waiting.mu.Lock()
+	defer r.door.waiting.mu.Unlock()
+	return r.door.waiting.conns.Len()
 }

@@ -18,41 +18,50 @@ import (
 // The process that binds dies and comes back; ours, which dialled, goes on as if nothing had happened.
 func TestDialledPeerIsKilledAndRestarted(t *testing.T) {
 	t.Parallel()
-	for _, p := range pairings {
-		if p.a == zmq4.Pub || p.a == zmq4.XPub {
-			continue // below
-		}
-		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
-			t.Parallel()
-			url := "ipc://" + filepath.Join(t.TempDir(), "s")
-			a := ourEnd{dialled(t, p.a, zeromq.Options{RoutingID: "steady"}, url)}
-			for round := range 3 {
-				b := newPyEnd(t, p.b, "bind", url)
-				peers(t, a.Socket, 1)
-				p.talk(t, a, b, [][]byte{[]byte(fmt.Sprint(round)), []byte("x")})
-				b.kill()
-				peers(t, a.Socket, 0)
+	for _, m := range mechanisms {
+		for _, p := range pairings {
+			if p.a == zmq4.Pub || p.a == zmq4.XPub {
+				continue // below
 			}
-		})
+			t.Run(fmt.Sprint(m.name, "/", p.a, "-", p.b), func(t *testing.T) {
+				t.Parallel()
+				url := "ipc://" + filepath.Join(t.TempDir(), "s")
+				a := ourEnd{dialled(t, p.a, zeromq.Options{RoutingID: "steady", Security: m.asks}, url)}
+				for round := range 2 {
+					b := newPyEnd(t, p.b, "bind", url, m.pyServes...)
+					peers(t, a.Socket, 1)
+					p.talk(t, a, b, [][]byte{[]byte(fmt.Sprint(round)), []byte("x")})
+					b.kill()
+					peers(t, a.Socket, 0)
+				}
+			})
+		}
 	}
 }
 
 // Subscriptions are there again after a publisher's death, and a restarted subscriber brings its own.
 func TestPublisherAndSubscriberAreKilledAndRestarted(t *testing.T) {
 	t.Parallel()
+	for _, m := range mechanisms {
+		t.Run(m.name, m.killPublisherAndSubscriber)
+	}
+}
+
+func (m mechanism) killPublisherAndSubscriber(t *testing.T) {
+	t.Parallel()
 	url := "ipc://" + filepath.Join(t.TempDir(), "s")
-	sub := dialled(t, zmq4.Sub, zeromq.Options{}, url)
+	sub := dialled(t, zmq4.Sub, zeromq.Options{Security: m.asks}, url)
 	sub.Subscribe("topic")
-	for round := range 3 {
-		pub := newPyEnd(t, zmq4.XPub, "bind", url)
+	for round := range 2 {
+		pub := newPyEnd(t, zmq4.XPub, "bind", url, m.pyServes...)
 		same(t, pub.recv(t), [][]byte{[]byte("\x01topic")})
 		pub.send(t, [][]byte{[]byte("topical"), []byte(fmt.Sprint(round))})
 		want(t, sub, "topical", fmt.Sprint(round))
 		pub.kill()
 	}
-	xpub, at := bound(t, zmq4.XPub, zeromq.Options{})
-	for range 3 {
-		py := newPyEnd(t, zmq4.Sub, "connect", at)
+	xpub, at := bound(t, zmq4.XPub, zeromq.Options{Security: m.serves})
+	for range 2 {
+		py := newPyEnd(t, zmq4.Sub, "connect", at, m.pyAsks...)
 		py.subscribe(t, "a")
 		want(t, xpub, "\x01a")
 		put(t, xpub, "ab")
@@ -65,11 +74,18 @@ func TestPublisherAndSubscriberAreKilledAndRestarted(t *testing.T) {
 // Ours binds, goes and comes back on the same port; libzmq's peers find it again.
 func TestOursIsRestarted(t *testing.T) {
 	t.Parallel()
+	for _, m := range mechanisms {
+		t.Run(m.name, m.restartOurs)
+	}
+}
+
+func (m mechanism) restartOurs(t *testing.T) {
+	t.Parallel()
 	url := "ipc://" + filepath.Join(t.TempDir(), "s")
-	dealer := newPyEnd(t, zmq4.Dealer, "connect", url, "ROUTING_ID=hex:00ff01")
-	req := newPyEnd(t, zmq4.Req, "connect", url)
+	dealer := newPyEnd(t, zmq4.Dealer, "connect", url, append(m.pyAsks, "ROUTING_ID=hex:00ff01")...)
+	req := newPyEnd(t, zmq4.Req, "connect", url, m.pyAsks...)
 	for range 3 {
-		router := newSocket(t, zmq4.Router, zeromq.Options{})
+		router := newSocket(t, zmq4.Router, zeromq.Options{Security: m.serves})
 		if err := router.Listen(url); err != nil {
 			t.Fatal(err)
 		}
@@ -88,23 +104,60 @@ func TestOursIsRestarted(t *testing.T) {
 	}
 }
 
+// libzmq beats every 300 ms and hangs up on whoever is silent for 3 s: for a minute nobody is. All connections wait
+// out the same minute.
 func TestHeartbeatsOfLibzmq(t *testing.T) {
 	t.Parallel()
-	options := []string{"HEARTBEAT_IVL=300", "HEARTBEAT_TIMEOUT=900", "HEARTBEAT_TTL=2000"}
-	for _, p := range pairings {
-		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
-			t.Parallel()
-			s, url := bound(t, p.a, zeromq.Options{HeartbeatInterval: 300 * time.Millisecond, HeartbeatTimeout: 5 * time.Second, HeartbeatTTL: 10 * time.Second})
-			a, b := ourEnd{s}, newPyEnd(t, p.b, "connect", url, options...)
-			p.meet(t, a, b)
-			p.talk(t, a, b, [][]byte{[]byte("before")})
-			<-time.After(2500 * time.Millisecond) // eight beats with nothing else said
-			p.talk(t, a, b, [][]byte{[]byte("after")})
-			b.dof(t, "lost")
-			if got := b.line(t); got != "0 0" {
-				t.Errorf("connections lost, refused: %s", got)
+	beats := []string{"HEARTBEAT_IVL=300", "HEARTBEAT_TIMEOUT=3000", "HEARTBEAT_TTL=6000"}
+	ours := zeromq.Options{HeartbeatInterval: 300 * time.Millisecond, HeartbeatTimeout: 5 * time.Second, HeartbeatTTL: 10 * time.Second}
+	type connection struct {
+		name string
+		p    pairing
+		a    end
+		b    *pyEnd
+	}
+	var all []connection
+	for _, m := range mechanisms {
+		ours.Security = m.serves
+		for i, p := range pairings {
+			if m.name != "NULL" && i > 0 && p.b != zmq4.Sub {
+				continue
 			}
-		})
+			s, url := bound(t, p.a, ours)
+			c := connection{fmt.Sprint(m.name, " ", p.a, "-", p.b), p, ourEnd{s}, newPyEnd(t, p.b, "connect", url, append(beats, m.pyAsks...)...)}
+			p.meet(t, c.a, c.b)
+			p.talk(t, c.a, c.b, [][]byte{[]byte("before")})
+			all = append(all, c)
+		}
+	}
+	k := newKeys()
+	r := startRouter(t, zeromq.RouterConfig{HeartbeatInterval: 300 * time.Millisecond, HeartbeatTimeout: 5 * time.Second, Security: k.serves()}, echo)
+	dealer := newPyEnd(t, zmq4.Dealer, "connect", r.url, append(beats, k.askOptions()...)...)
+	router := newPyEnd(t, zmq4.Router, "bind", "tcp://127.0.0.1:*", append(beats, k.serveOptions()...)...)
+	d, _ := startDealer(t, zeromq.DealerConfig{Endpoint: router.url, HeartbeatInterval: 300 * time.Millisecond, HeartbeatTimeout: 5 * time.Second, Security: k.asks()})
+	high := func(word string) {
+		dealer.send(t, [][]byte{[]byte(word)})
+		same(t, dealer.recv(t), [][]byte{[]byte(word)})
+		send(t, d, word)
+		router.dof(t, "echo")
+		same(t, receive(t, d), [][]byte{[]byte(word)})
+	}
+	high("before")
+	<-time.After(time.Minute) // nothing else is said
+	high("after")
+	for len(r.events) > 0 {
+		if e := <-r.events; e.Kind != zeromq.PeerUp {
+			t.Errorf("Router: %v: %v", e.Kind, e.Reason)
+		}
+	}
+	for _, c := range append(all, connection{name: "CURVE Router", b: dealer}, connection{name: "CURVE Dealer", b: router}) {
+		if c.a != nil {
+			c.p.talk(t, c.a, c.b, [][]byte{[]byte("after")})
+		}
+		c.b.dof(t, "lost")
+		if got := c.b.line(t); got != "0 0" {
+			t.Errorf("%s: connections lost, refused: %s", c.name, got)
+		}
 	}
 }
 

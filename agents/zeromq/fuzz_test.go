@@ -2,6 +2,7 @@ package zeromq_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -64,18 +65,68 @@ func FuzzRoundTrip(f *testing.F) {
 // Whatever a stranger says, the handshake ends in a routing id or in ErrHandshake, never in a panic.
 func FuzzHandshake(f *testing.F) {
 	f.Add(hello("DEALER", "id"), byte(10))
+	plain := greeting()
+	copy(plain[12:], "PLAIN")
+	f.Add(join(plain, command("HELLO", []byte("\x03ann\x06secret")), command("INITIATE", property("Socket-Type", "REQ"))), byte(99))
+	f.Add(join(plain, command("HELLO", []byte("\x03ann\xff"))), byte(99))
 	f.Add(hello("FOO", "id"), byte(255))
 	f.Add(join(greeting(), command("READY", []byte("\x0bSocket-Type\x00\x00"))), byte(0))
 	f.Add(join(greeting(), command("READY", append(property("Socket-Type", "REQ"), 200, 'a'))), byte(63))
 	f.Add(join(greeting(), header(4, 1<<62)), byte(64))
 	f.Add(join(greeting(), command("ERROR", []byte("\x03400"))), byte(64))
 	f.Fuzz(func(t *testing.T, data []byte, chunk byte) {
-		id, err := zeromq.Handshake(data, int(chunk)+1)
-		if err != nil && !errors.Is(err, zeromq.ErrHandshake) {
-			t.Fatalf("%v does not wrap ErrHandshake", err)
-		}
-		if err == nil && len(id) > 255 {
-			t.Fatalf("routing id of %d bytes", len(id))
+		for _, m := range mechanisms[:2] {
+			id, err := zeromq.Handshake(data, int(chunk)+1, m.serves)
+			if err != nil && !errors.Is(err, zeromq.ErrHandshake) && !errors.Is(err, zeromq.ErrUnauthorized) {
+				t.Fatalf("%s: %v does not wrap ErrHandshake", m.name, err)
+			}
+			if err == nil && len(id) > 255 {
+				t.Fatalf("%s: routing id of %d bytes", m.name, len(id))
+			}
 		}
 	})
+}
+
+// Frames that are sealed come out as they would unsealed, however the bytes are cut; garbage among them ends it.
+func FuzzDecodeSealed(f *testing.F) {
+	f.Add(join(frame(1, []byte("a")), frame(0, nil)), byte(1), []byte(nil))
+	f.Add(join(frame(0, make([]byte, 300)), command("PING", []byte{0, 0})), byte(7), frame(0, []byte("\x07MESSAGE")))
+	f.Add(join(frame(1, make([]byte, 4000)), frame(1, make([]byte, 2000)), frame(0, []byte("x"))), byte(200), frame(0, make([]byte, 40)))
+	f.Add(bytes.Repeat(frame(1, nil), 20), byte(3), header(0, 1<<62))
+	f.Add(join(frame(0, make([]byte, 222)), frame(0, make([]byte, 223)), frame(0, make([]byte, 3000))), byte(255), header(4, 200))
+	seal, opener := newKeys().session(f) // for all: nonces may leave gaps
+	f.Fuzz(func(t *testing.T, data []byte, chunk byte, garbage []byte) {
+		const message, size, parts = 5000, 8000, 8
+		var plain, sealed []byte
+		for r := bytes.NewReader(data); r.Len() > 0; {
+			if most := r.Len(); most > 1<<16 {
+				return
+			}
+			flags, body, err := readSmallFrame(r)
+			if err != nil || flags&^5 != 0 || flags == 5 {
+				break
+			}
+			plain, sealed = append(plain, frame(flags, body)...), append(sealed, seal.seal(flags, body)...)
+		}
+		want, wantCommands, wantErr := zeromq.Decode(plain, 1<<20, message, size, parts)
+		got, gotCommands, gotErr := zeromq.DecodeSealed(opener, append(sealed, garbage...), int(chunk)+1, message, size, parts)
+		if fmt.Sprint(got) != fmt.Sprint(want) || fmt.Sprint(gotCommands) != fmt.Sprint(wantCommands) {
+			t.Fatalf("sealed: %d messages, %q; plain: %d, %q", len(got), gotCommands, len(want), wantCommands)
+		}
+		if len(garbage) == 0 && fmt.Sprint(gotErr) != fmt.Sprint(wantErr) {
+			t.Fatalf("sealed: %v, plain: %v", gotErr, wantErr)
+		}
+	})
+}
+
+// readSmallFrame is readFrame that believes no header.
+func readSmallFrame(r *bytes.Reader) (flags byte, body []byte, err error) {
+	rest := r.Len()
+	h := make([]byte, min(9, rest))
+	r.Read(h)
+	r.Seek(int64(-len(h)), io.SeekCurrent)
+	if len(h) < 2 || h[0]&2 != 0 && (len(h) < 9 || binary.BigEndian.Uint64(h[1:]) > uint64(rest)) {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	return readFrame(r)
 }

@@ -33,6 +33,7 @@ type Peer struct {
 	pinged     atomic.Int64  // when it was last sent a PING unasked
 	probed     chan struct{} // capacity 1; it sent something while probing
 	probing    atomic.Int32
+	leave      func() // what Admit returned; the connection's goroutine only
 	unreleased atomic.Int64
 	held       atomic.Bool   // the reader waits for room in the window
 	room       chan struct{} // capacity 1
@@ -172,6 +173,11 @@ func (p *Peer) read(ctx context.Context, in *decoder) error {
 		p.reading.Store(false)
 		if err != nil {
 			return err
+		}
+		if p.router.direct != nil {
+			p.count(batch)
+			p.router.direct(p, batch)
+			continue
 		}
 		for len(batch) > 0 {
 			n, err := p.awaitRoom(ctx)

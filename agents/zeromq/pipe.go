@@ -70,7 +70,7 @@ func (s *Socket) newLink(p *pipe, conn net.Conn) *link {
 		onRead: l.pulse.hear, onCommand: c.handle,
 	}
 	if s.kind == socketKind(zmq4.XSub) {
-		l.in.relay = l.relay
+		l.in.forward = l.forward
 	}
 	if s.kind.publishes() {
 		c.other = l.subscription

@@ -9,13 +9,16 @@ import (
 // Proxy passes messages between two sockets, both ways, until ctx ends or one of them is closed: an XSUB and
 // an XPUB make a broker of publications, a ROUTER and a DEALER one of requests, a PULL and a PUSH a queue.
 // A socket that only sends, or only receives, is no error. It closes neither and returns nil when ctx ended.
-func Proxy(ctx context.Context, a, b *Socket) error {
+func Proxy(ctx context.Context, a, b *Socket) error { return proxy(ctx, a, b, func(int) {}) }
+
+// proxy is Proxy; passed is called with the number of messages that have gone from a to b, in any goroutine.
+func proxy(ctx context.Context, a, b *Socket, passed func(int)) error {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var errA, errB error
 	var ways sync.WaitGroup
-	ways.Go(func() { errA = pass(inner, stop, a, b) })
-	ways.Go(func() { errB = pass(inner, stop, b, a) })
+	ways.Go(func() { errA = pass(inner, stop, a, b, passed) })
+	ways.Go(func() { errB = pass(inner, stop, b, a, func(int) {}) })
 	ways.Wait()
 	if ctx.Err() != nil { // which the sockets may have known first, and closed
 		return nil //nolint:nilerr // the end that was asked for
@@ -23,14 +26,8 @@ func Proxy(ctx context.Context, a, b *Socket) error {
 	return errors.Join(errA, errB)
 }
 
-func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error {
-	if r := shortCut(from, to); r != nil {
-		sub := from.pattern.(*subscriber)
-		if sub.relay.CompareAndSwap(nil, r) { // else another Proxy has it
-			defer r.stop()
-			defer sub.relay.Store(nil)
-		}
-	}
+func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket, passed func(int)) error {
+	defer takeShortcut(from, to, passed)()
 	for {
 		it, err := from.receive(ctx)
 		if err == nil {
@@ -41,6 +38,7 @@ func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket) error 
 		}
 		switch {
 		case err == nil:
+			passed(1)
 		case errors.Is(err, ErrUnsupported):
 			return nil
 		case ctx.Err() != nil:

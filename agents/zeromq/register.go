@@ -7,9 +7,22 @@ import (
 	"time"
 )
 
-// register gives p its routing id or refuses it. A live peer keeps its id; one that does not answer a PING
-// loses it to the newcomer, after its PeerDown has been published.
+// register gives p its routing id or refuses it, and asks RouterConfig.Admit.
 func (r *Router) register(ctx context.Context, p *Peer) error {
+	err := r.enter(ctx, p)
+	if err != nil || r.cfg.Admit == nil {
+		return err
+	}
+	if p.leave, err = r.cfg.Admit(ctx, p.id); err != nil {
+		r.forget(p)
+		return fmt.Errorf("%w: %w", ErrRoutingID, err)
+	}
+	return nil
+}
+
+// enter gives p its routing id or refuses it. A live peer keeps its id; one that does not answer a PING
+// loses it to the newcomer, after its PeerDown has been published.
+func (r *Router) enter(ctx context.Context, p *Peer) error {
 	if p.id == "" {
 		p.id = rand.Text() // printable: some clients cannot take a sender's name that is not UTF-8
 	}
@@ -59,10 +72,15 @@ func (r *Router) claim(p, old *Peer) (holder *Peer, err error) {
 	return nil, nil //nolint:nilnil // nobody holds it, and nothing went wrong
 }
 
+// forget frees the routing id of p. It runs on the connection's goroutine.
 func (r *Router) forget(p *Peer) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if r.peers[p.id] == p {
 		delete(r.peers, p.id)
+	}
+	r.mu.Unlock()
+	if p.leave != nil {
+		p.leave()
+		p.leave = nil
 	}
 }

@@ -22,6 +22,7 @@ type Router struct {
 	buffers  buffers
 	keys     atomic.Uint64
 	stats    counters
+	direct   func(from *Peer, batch []Message) // instead of messages, on the reader's goroutine; must not wait
 	started  atomic.Bool
 
 	mu        sync.RWMutex
@@ -151,6 +152,14 @@ func (r *Router) Peer(routingID string) (*Peer, bool) {
 		return nil, false
 	}
 	return p, true
+}
+
+// registered finds a peer that has its routing id, even if its first event is still on its way; nil if there
+// is none.
+func (r *Router) registered(routingID []byte) *Peer {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.peers[string(routingID)]
 }
 
 // Peers counts the connected peers.

@@ -23,71 +23,6 @@ func plainClient(user, password string) zeromq.Security {
 	return zeromq.Security{PlainUsername: user, PlainPassword: password}
 }
 
-func TestPlainBetweenOurs(t *testing.T) {
-	t.Parallel()
-	for _, p := range pairings {
-		t.Run(fmt.Sprint(p.a, "-", p.b), func(t *testing.T) {
-			t.Parallel()
-			b, url := bound(t, p.b, zeromq.Options{Security: zeromq.Security{PlainServer: true, Auth: passwords}})
-			refused := monitor(t, b, zeromq.Refused)
-			told := make([]<-chan zeromq.MonitorEvent, 0, 3)
-			for _, sec := range []zeromq.Security{plainClient("ann", "wrong"), plainClient("bob", "secret"), {}} {
-				s := newSocket(t, p.a, zeromq.Options{Security: sec})
-				told = append(told, monitor(t, s, zeromq.Refused))
-				s.Dial(url)
-			}
-			for i, events := range told {
-				e := <-events
-				if (i < 2) != errors.Is(e.Reason, zeromq.ErrUnauthorized) || !errors.Is(e.Reason, zeromq.ErrHandshake) {
-					t.Errorf("client %d was told %v", i, e.Reason)
-				}
-			}
-			eventually(t, "a refusal is reported", func() bool { return errors.Is((<-refused).Reason, zeromq.ErrUnauthorized) })
-			a := newSocket(t, p.a, zeromq.Options{Security: plainClient("ann", "secret")})
-			up := monitor(t, b, zeromq.PeerUp)
-			a.Dial(url)
-			if e := <-up; e.Origin.UserID != "ann" || e.Origin.Mechanism != "PLAIN" || e.Endpoint != url {
-				t.Errorf("up: %+v", e.Origin)
-			}
-			p.meet(t, ourEnd{a}, ourEnd{b})
-			put(t, a, "hello")
-			r, err := b.RecvFrames(timeout(t, patience))
-			if err != nil || r.Origin.UserID != "ann" {
-				t.Errorf("%+v, %v", r.Origin, err)
-			}
-			if b.Peers() != 1 {
-				t.Errorf("%d peers", b.Peers())
-			}
-		})
-	}
-}
-
-func TestPlainWithLibzmq(t *testing.T) {
-	t.Parallel()
-	options := func(user, password string) []string {
-		return []string{fmt.Sprintf("PLAIN_USERNAME=hex:%x", user), fmt.Sprintf("PLAIN_PASSWORD=hex:%x", password)}
-	}
-	rep, url := bound(t, zmq4.Rep, zeromq.Options{Security: zeromq.Security{PlainServer: true, Auth: passwords}})
-	good := newPyEnd(t, zmq4.Req, "connect", url, options("ann", "secret")...)
-	good.send(t, [][]byte{[]byte("hi")})
-	want(t, rep, "hi")
-	put(t, rep, "ho")
-	same(t, good.recv(t), [][]byte{[]byte("ho")})
-	bad := newPyEnd(t, zmq4.Req, "connect", url, options("ann", "wrong")...)
-	expectRefused(t, bad)
-
-	server := newPyEnd(t, zmq4.Rep, "bind", "tcp://127.0.0.1:*", "PLAIN_SERVER=1")
-	req := dialled(t, zmq4.Req, zeromq.Options{Security: plainClient("u", "p")}, server.url)
-	put(t, req, "a", "b")
-	same(t, server.recv(t), [][]byte{[]byte("a"), []byte("b")})
-	wrong := newSocket(t, zmq4.Req, zeromq.Options{Security: plainClient("u", "wrong")})
-	refused := monitor(t, wrong, zeromq.Refused)
-	wrong.Dial(server.url)
-	if e := <-refused; !errors.Is(e.Reason, zeromq.ErrUnauthorized) {
-		t.Errorf("refused by libzmq: %v", e.Reason)
-	}
-}
-
 // libzmq 4.3 misspells ERROR in PLAIN; its refusal is understood all the same.
 func TestRefusalByLibzmq(t *testing.T) {
 	t.Parallel()
@@ -155,26 +90,6 @@ func TestAddresses(t *testing.T) {
 			py.send(t, [][]byte{[]byte("x")})
 			want(t, s, "x")
 		})
-	}
-}
-
-func TestRouterAuthenticates(t *testing.T) {
-	t.Parallel()
-	r := startRouter(t, zeromq.RouterConfig{Security: zeromq.Security{PlainServer: true, Auth: passwords}}, func(m zeromq.Message) {
-		m.Peer.Release(1)
-		m.Peer.Send([]byte(m.Peer.UserID()), []byte(m.Peer.Mechanism()))
-	})
-	bad, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: plainClient("ann", "")})
-	if e := awaitConnected(t, bad, false); !errors.Is(e.Err, zeromq.ErrUnauthorized) {
-		t.Errorf("refused with %v", e.Err)
-	}
-	if e := r.await(t, zeromq.Refused); !errors.Is(e.Reason, zeromq.ErrUnauthorized) {
-		t.Errorf("refused because of %v", e.Reason)
-	}
-	good, _ := startDealer(t, zeromq.DealerConfig{Endpoint: r.url, Security: plainClient("ann", "secret")})
-	send(t, good, "who am I?")
-	if got := receive(t, good); string(got[0]) != "ann" || string(got[1]) != "PLAIN" {
-		t.Errorf("got %q", got)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 type subscriber struct {
 	passive
 	extended bool
-	relay    atomic.Pointer[relay] // of a Proxy; nil: none
+	shortcut atomic.Pointer[shortcut] // of a Proxy; nil: none
 
 	mu     sync.Mutex
 	topics trie[int]

@@ -17,6 +17,7 @@ import (
 // target is where a client command connects, and as whom.
 type target struct {
 	session, zmq, ws, redis, prefix, as string
+	curveServer, curveSecret            string
 }
 
 func (t *target) flags(cmd *cobra.Command) {
@@ -27,7 +28,11 @@ func (t *target) flags(cmd *cobra.Command) {
 	f.StringVar(&t.redis, "redis", defaultRedis, "URL of the broker, asked whose session it is")
 	f.StringVar(&t.prefix, "prefix", "m", "prefix of the mesh's keys")
 	f.StringVar(&t.as, "as", "", "the session's user, so that the broker need not be asked")
+	f.StringVar(&t.curveServer, "curve-server", "", "public key of an agent that uses CURVE: its .key file, or the key itself")
+	f.StringVar(&t.curveSecret, "curve-secret", "", "file with our own secret key; none means a new key, for agents that take any")
 	cmd.MarkFlagsMutuallyExclusive("zmq", "ws")
+	cmd.MarkFlagsMutuallyExclusive("curve-server", "ws")
+	cmd.MarkFlagsMutuallyExclusive("curve-secret", "ws")
 }
 
 // line is a connection to an agent on which envelopes go both ways.
@@ -36,6 +41,7 @@ type line struct {
 	token     string
 	where     string          // the address, for people
 	reached   func() bool     // whether the connection was ever made
+	trouble   func() error    // why it was not made; nil when that is not known
 	connected <-chan struct{} // one item for each time the connection was made anew
 	received  <-chan []byte   // closed when the connection has ended for good
 	write     func(ctx context.Context, body []byte) error
@@ -43,8 +49,29 @@ type line struct {
 	close     func()
 }
 
+// ended says why received was closed.
+func (l *line) ended() error {
+	err := l.cause()
+	if errors.Is(err, zeromq.ErrUnauthorized) {
+		return fmt.Errorf("%s: %w", l.where, err)
+	}
+	return errors.Join(errors.New("the agent closed the connection"), err)
+}
+
+// unreached says that no connection was made, and why if that is known.
+func (l *line) unreached(what string) error {
+	if err := l.trouble(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return errors.New(what)
+}
+
 // dial connects. The user is asked of the broker unless --as says it.
 func (t *target) dial(ctx context.Context, cmd *cobra.Command) (*line, error) {
+	security, err := clientSecurity(t.curveServer, t.curveSecret)
+	if err != nil {
+		return nil, err
+	}
 	token, err := secret(cmd, t.session)
 	if err != nil {
 		return nil, err
@@ -62,7 +89,7 @@ func (t *target) dial(ctx context.Context, cmd *cobra.Command) (*line, error) {
 	if endpoint == "" {
 		endpoint = defaultZeroMQ
 	}
-	return dialZeroMQ(ctx, endpoint, token, user)
+	return dialZeroMQ(ctx, zeromq.DealerConfig{Endpoint: endpoint, Security: security}, token, user)
 }
 
 // owner asks the broker whose session it is.
@@ -104,14 +131,15 @@ func dialWebSocket(ctx context.Context, url, token, user string) (*line, error) 
 	connected := make(chan struct{}, 1)
 	connected <- struct{}{}
 	return &line{
-		user: user, token: token, where: url, reached: func() bool { return true },
+		user: user, token: token, where: url, reached: func() bool { return true }, trouble: func() error { return nil },
 		connected: connected, received: c.Messages(), write: c.Send, cause: c.Err,
 		close: func() { _ = c.Close() },
 	}, nil
 }
 
-func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error) {
-	d, err := zeromq.NewDealer(zeromq.DealerConfig{Endpoint: endpoint})
+// dialZeroMQ keeps connecting until it is told to stop, or refused.
+func dialZeroMQ(ctx context.Context, cfg zeromq.DealerConfig, token, user string) (*line, error) {
+	d, err := zeromq.NewDealer(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +149,13 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 	connected, received := make(chan struct{}, 1), make(chan []byte)
 	relayed := make(chan struct{})
 	var ever atomic.Bool
+	var last atomic.Pointer[error]
+	trouble := func() error {
+		if err := last.Load(); err != nil {
+			return explain(*err, cfg.Security.CurveClient != nil)
+		}
+		return nil
+	}
 	go func() { // joined by close
 		defer close(relayed)
 		defer close(received)
@@ -129,6 +164,13 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 			case <-ctx.Done():
 				return
 			case e := <-d.Events():
+				if ctx.Err() != nil {
+					return
+				}
+				last.Store(&e.Err)
+				if errors.Is(e.Err, zeromq.ErrUnauthorized) {
+					return // trying again is no use
+				}
 				if e.Connected {
 					ever.Store(true)
 					select {
@@ -152,10 +194,10 @@ func dialZeroMQ(ctx context.Context, endpoint, token, user string) (*line, error
 		}
 	}()
 	return &line{
-		user: user, token: token, where: endpoint, reached: ever.Load,
+		user: user, token: token, where: cfg.Endpoint, reached: ever.Load, trouble: trouble,
 		connected: connected, received: received,
 		write: func(ctx context.Context, body []byte) error { return d.Send(ctx, body) },
-		cause: func() error { return nil },
+		cause: trouble,
 		close: func() { cancel(); <-relayed; <-ended }, //nolint:errcheck // the caller has ended it
 	}, nil
 }

@@ -29,7 +29,10 @@ func listenCommand() *cobra.Command {
 		Short: "Print what arrives for a user, one JSON line each",
 		Long: `listen logs in, joins the given rooms, and prints each envelope that arrives, compacted, as one line. The
 answers to its own Login, JoinRoom and Ping are not printed; "listening" on standard error says that all is
-set up. Over ZeroMQ it survives a restart of the agent: it logs in again and resumes where it was.`,
+set up. Over ZeroMQ it survives a restart of the agent: it logs in again and resumes where it was.
+
+  agentmesh listen --session - --room lobby < bob
+  agentmesh listen --session - --zmq tcp://mesh.example:5555 --curve-server server.key --curve-secret bob.key_secret < bob`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -46,7 +49,7 @@ set up. Over ZeroMQ it survives a restart of the agent: it logs in again and res
 			e := &ear{line: l, cmd: cmd, rooms: rooms, left: count, forever: count == 0, last: map[address]position{}, resumes: t.ws == ""}
 			err = e.listen(ctx)
 			if !e.loggedIn && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-				return fmt.Errorf("no agent at %s has let us in", l.where)
+				return l.unreached("no agent at " + l.where + " has let us in")
 			}
 			if errors.Is(err, context.DeadlineExceeded) && timeout > 0 && count > 0 {
 				return fmt.Errorf("the time is up and %d envelopes are missing", e.left)
@@ -97,7 +100,7 @@ func (e *ear) listen(ctx context.Context) error {
 			return ctx.Err()
 		case <-slow.C:
 			if !e.loggedIn {
-				fmt.Fprintf(e.cmd.ErrOrStderr(), "no agent at %s answers yet; trying on\n", e.where)
+				fmt.Fprintf(e.cmd.ErrOrStderr(), "%v; trying on\n", e.unreached("no agent at "+e.where+" answers yet"))
 			}
 		case <-e.connected:
 			if err := e.login(ctx); err != nil {
@@ -108,8 +111,11 @@ func (e *ear) listen(ctx context.Context) error {
 				return err
 			}
 		case body, ok := <-e.received:
+			if !ok && ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if !ok {
-				return errors.Join(errors.New("the agent closed the connection"), e.cause())
+				return e.ended()
 			}
 			if err := e.hear(ctx, body); err != nil {
 				return err

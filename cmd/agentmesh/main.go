@@ -1,4 +1,5 @@
-// Command agentmesh runs an agent of the mesh and speaks with one: serve, session, send, listen.
+// Command agentmesh runs an agent of the mesh and speaks with one: serve, session, send, listen. Its router,
+// broker and keys need no mesh.
 package main
 
 import (
@@ -15,8 +16,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	redisx.Silence()
-	if err := root().ExecuteContext(ctx); err != nil {
+	cmd, begun := root(), false
+	onRun(cmd, func() { begun = true })
+	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "agentmesh:", err)
-		os.Exit(1)
+		os.Exit(status(err, begun))
 	}
 }

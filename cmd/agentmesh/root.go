@@ -39,7 +39,8 @@ Every flag can also be given as an environment variable: --embedded-addr is AGEN
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	cmd.AddCommand(serveCommand(), sessionCommand(), sendCommand(), listenCommand(), jobsCommand())
+	cmd.AddCommand(serveCommand(), sessionCommand(), sendCommand(), listenCommand(), jobsCommand(),
+		routerCommand(), brokerCommand(), keysCommand())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
 }

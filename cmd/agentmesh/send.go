@@ -79,7 +79,10 @@ func sendCommand() *cobra.Command {
 too and makes the command fail.
 
 --id names the message: sent again with the same id it is acknowledged again and delivered once. For a game
-TEXT is the payload; what is not JSON goes as a JSON string.`,
+TEXT is the payload; what is not JSON goes as a JSON string.
+
+  agentmesh send --session - --user bob "Hello" < ann
+  agentmesh send --session - --game chess --zmq tcp://mesh.example:5555 --curve-server server.key --curve-secret ann.key_secret e2e4 < ann`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
@@ -152,12 +155,15 @@ func (l *line) await(ctx context.Context, cmd *cobra.Command, id string) error {
 		select {
 		case <-ctx.Done():
 			if !l.reached() {
-				return fmt.Errorf("no agent answers at %s; nothing was sent", l.where)
+				return l.unreached("no agent answers at " + l.where + "; nothing was sent")
 			}
 			return errors.New("no answer in time: the message may or may not have been stored; send it again with the same --id " + id)
 		case body, ok := <-l.received:
+			if !ok && ctx.Err() != nil {
+				continue
+			}
 			if !ok {
-				return fmt.Errorf("the agent closed the connection: %w", errors.Join(l.cause(), errors.New("no answer")))
+				return l.ended()
 			}
 			var in incoming
 			if json.Unmarshal(body, &in) != nil {

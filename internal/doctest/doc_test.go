@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/agentmesh/agentmesh/internal/leaktest"
+	"github.com/agentmesh/agentmesh/internal/telemetry"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -123,19 +124,20 @@ func program(t *testing.T) string {
 }
 
 var (
-	command = regexp.MustCompile(`\bagentmesh (serve|session|send|listen)\b(.*)`)
+	command = regexp.MustCompile(`\bagentmesh (serve|session|send|listen|router|broker|keys)\b(.*)`)
 	flag    = regexp.MustCompile(`(?:^|[\s` + "`" + `(])(--[a-z][a-z-]*)`)
 	listed  = regexp.MustCompile(`(?m)^ +(?:-\w, )?(--[a-z][a-z-]*)`)
-	sub     = regexp.MustCompile(`^ (create|revoke|list)\b`)
+	sub     = regexp.MustCompile(`^ (create|revoke|list|show)\b`)
 )
 
 // TestFlags: every flag that a page names is one of the command it stands behind, or of any command when it
-// stands alone; and the table of flags is what --help prints.
+// stands alone; and the tables of flags are what --help prints.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	bin := program(t)
 	known, help := map[string]map[string]bool{"": {}}, map[string]string{}
-	for _, c := range []string{"serve", "session", "session create", "session revoke", "session list", "send", "listen"} {
+	for _, c := range []string{"serve", "session", "session create", "session revoke", "session list", "send", "listen",
+		"router", "broker", "keys", "keys create", "keys show"} {
 		out, err := exec.Command(bin, append(strings.Fields(c), "--help")...).Output()
 		if err != nil {
 			t.Fatalf("%s --help: %v", c, err)
@@ -157,7 +159,7 @@ func TestFlags(t *testing.T) {
 			of, rest := "", line
 			if found := command.FindStringSubmatch(line); found != nil {
 				of, rest = found[1], found[2]
-				if s := sub.FindStringSubmatch(rest); of == "session" && s != nil {
+				if s := sub.FindStringSubmatch(rest); (of == "session" || of == "keys") && s != nil {
 					of += " " + s[1]
 				}
 			}
@@ -168,9 +170,10 @@ func TestFlags(t *testing.T) {
 			}
 		}
 	}
-	table := table(help["serve"])
-	if !strings.Contains(all["docs/operations.md"], table) {
-		t.Errorf("docs/operations.md does not show the flags of serve as --help does; want:\n%s", table)
+	for _, c := range []string{"serve", "router", "broker"} {
+		if table := table(help[c]); !strings.Contains(all["docs/operations.md"], table) {
+			t.Errorf("docs/operations.md does not show the flags of %s as --help does; want:\n%s", c, table)
+		}
 	}
 }
 
@@ -196,4 +199,12 @@ func table(help string) string {
 		b.WriteString("| `--" + name + "` | " + value + " | " + meaning + " |\n")
 	}
 	return b.String()
+}
+
+// TestMetrics: docs/operations.md shows every metric that an agent exports, as telemetry.Table has it.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	if want := telemetry.Markdown(); !strings.Contains(allPages(t)["docs/operations.md"], want) {
+		t.Errorf("docs/operations.md does not show the table of metrics; want:\n%s", want)
+	}
 }

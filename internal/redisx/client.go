@@ -2,12 +2,16 @@ package redisx
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,6 +26,35 @@ type Client struct {
 	// Blocking is a pool of its own for XREAD and XREADGROUP with BLOCK, so that a waiting reader
 	// never holds a connection that a command needs.
 	Blocking redis.UniversalClient
+
+	blocking *redis.UniversalOptions
+	mu       sync.Mutex
+	readers  map[*Readers]struct{}
+}
+
+// Readers is one more pool for blocking reads. Close ends those in progress at once; what Redis has answered
+// them by then may be lost.
+type Readers struct {
+	redis.UniversalClient
+
+	of *Client
+}
+
+// Readers makes a pool that the caller closes.
+func (c *Client) Readers() *Readers {
+	r := &Readers{UniversalClient: connect(c.blocking), of: c}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readers[r] = struct{}{}
+	return r
+}
+
+// Close closes the pool, with the connections that are in use.
+func (r *Readers) Close() error {
+	r.of.mu.Lock()
+	delete(r.of.readers, r)
+	r.of.mu.Unlock()
+	return r.UniversalClient.Close()
 }
 
 // Open makes a Client from a URL. It does no I/O; the first command connects.
@@ -30,6 +63,9 @@ type Client struct {
 //	rediss://…                                    the same over TLS
 //	redis+cluster://[user:password@]a:1,b:2,c:3   Redis Cluster, any of its nodes
 //	redis+sentinel://[user:password@]a:1,b:2/name the master that Sentinels a and b watch as name
+//	rediss+cluster://… and rediss+sentinel://…    those over TLS
+//
+// With TLS, ?ca=/path/ca.pem names the authority to trust instead of the system's, ?cert= and ?key= what we show.
 func Open(rawURL string) (*Client, error) {
 	o, err := parse(rawURL)
 	if err != nil {
@@ -38,7 +74,7 @@ func Open(rawURL string) (*Client, error) {
 	blocking := *o
 	blocking.PoolSize = 64
 	blocking.ReadTimeout = 5 * time.Second // on top of it go-redis adds the time of BLOCK
-	return &Client{UniversalClient: connect(o), Blocking: connect(&blocking)}, nil
+	return &Client{UniversalClient: connect(o), Blocking: connect(&blocking), blocking: &blocking, readers: make(map[*Readers]struct{})}, nil
 }
 
 func connect(o *redis.UniversalOptions) redis.UniversalClient {
@@ -62,7 +98,13 @@ func (c *Client) Close() error {
 // ReloadTopology makes a Cluster client ask its nodes anew who owns which slot. Callers use it after a
 // network error: left alone the client notices a failover only after a minute.
 func (c *Client) ReloadTopology(ctx context.Context) {
-	for _, u := range []redis.UniversalClient{c.UniversalClient, c.Blocking} {
+	pools := []redis.UniversalClient{c.UniversalClient, c.Blocking}
+	c.mu.Lock()
+	for r := range c.readers {
+		pools = append(pools, r.UniversalClient)
+	}
+	c.mu.Unlock()
+	for _, u := range pools {
 		if cluster, ok := u.(*redis.ClusterClient); ok {
 			cluster.ReloadState(ctx)
 		}
@@ -79,14 +121,31 @@ func parse(rawURL string) (*redis.UniversalOptions, error) {
 	o.Username = u.User.Username()
 	o.Password, _ = u.User.Password()
 	path := strings.Trim(u.Path, "/")
-	switch u.Scheme {
-	case "redis", "rediss":
-		single, err := redis.ParseURL(rawURL)
+	scheme, encrypted := u.Scheme, false
+	if rest, ok := strings.CutPrefix(scheme, "rediss"); ok {
+		scheme, encrypted = "redis"+rest, true
+	}
+	query := u.Query()
+	if encrypted {
+		if o.TLSConfig, err = secure(query); err != nil {
+			return nil, err
+		}
+	}
+	for _, k := range []string{"ca", "cert", "key"} {
+		query.Del(k)
+	}
+	switch scheme {
+	case "redis":
+		u.RawQuery = query.Encode()
+		single, err := redis.ParseURL(u.String())
 		if err != nil {
 			return nil, fmt.Errorf("redis: the URL cannot be used: %w", hideURL(err))
 		}
-		o.Addrs, o.DB, o.TLSConfig = []string{single.Addr}, single.DB, single.TLSConfig
+		o.Addrs, o.DB = []string{single.Addr}, single.DB
 		o.Username, o.Password = single.Username, single.Password
+		if encrypted {
+			o.TLSConfig.ServerName, o.TLSConfig.InsecureSkipVerify = single.TLSConfig.ServerName, single.TLSConfig.InsecureSkipVerify
+		}
 	case "redis+cluster":
 		o.IsClusterMode = true
 	case "redis+sentinel":
@@ -96,12 +155,35 @@ func parse(rawURL string) (*redis.UniversalOptions, error) {
 		o.MasterName, o.SentinelPassword = path, u.Query().Get("sentinel_password")
 		o.DB, _ = strconv.Atoi(u.Query().Get("db"))
 	default:
-		return nil, fmt.Errorf("redis: unknown scheme %q; want redis, rediss, redis+cluster or redis+sentinel", u.Scheme)
+		return nil, fmt.Errorf("redis: unknown scheme %q; want redis, rediss, redis+cluster, rediss+cluster, redis+sentinel or rediss+sentinel", u.Scheme)
 	}
 	if len(o.Addrs) == 0 || o.Addrs[0] == "" {
 		return nil, errors.New("redis: the URL names no host")
 	}
 	return o, nil
+}
+
+// secure reads the parts of a URL that are about TLS.
+func secure(query url.Values) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if name := query.Get("ca"); name != "" {
+		pem, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("redis: ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("redis: ca: %s holds no certificate", name)
+		}
+	}
+	if query.Get("cert") != "" || query.Get("key") != "" {
+		pair, err := tls.LoadX509KeyPair(query.Get("cert"), query.Get("key"))
+		if err != nil {
+			return nil, fmt.Errorf("redis: cert and key: %w", err)
+		}
+		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
 }
 
 // safeOptions are what a job queue needs. Retries are ours: a client that retries an XADD whose reply

@@ -1,7 +1,6 @@
 """A libzmq peer for the tests: peer.py MODE ENDPOINT [ARG...]. It prints what happened, a line each."""
 import os
 import sys
-import time
 
 import zmq
 
@@ -54,19 +53,6 @@ if mode == "dealer":
     roundtrip(zmq.DEALER, bytes.fromhex(args[0]))
 elif mode == "req":
     roundtrip(zmq.REQ, bytes.fromhex(args[0]))
-elif mode == "heartbeat":
-    s = connect(zmq.DEALER, b"beating", HEARTBEAT_IVL=300, HEARTBEAT_TIMEOUT=900, HEARTBEAT_TTL=2000)
-    m = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-    s.send(b"first")
-    s.recv()
-    time.sleep(float(args[0]))
-    s.send(b"last")
-    s.recv()
-    lost = 0
-    while m.poll(0):
-        m.recv_multipart()
-        lost += 1
-    say("OK" if lost == 0 else "FAIL", lost)
 elif mode == "hold":  # says hello, then echoes what it gets
     s = connect(zmq.DEALER, args[0].encode(), RECONNECT_IVL=50)
     s.rcvtimeo = -1

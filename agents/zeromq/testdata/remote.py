@@ -1,14 +1,13 @@
 """A libzmq socket under remote control: remote.py TYPE bind|connect ENDPOINT [OPTION=VALUE...].
 
 Options are names of zmq constants; an integer or, after "hex:", bytes. It prints the endpoint, then obeys a line at
-a time: "send HEX,HEX" (nothing is printed), "recv" (prints "msg HEX,HEX" or "none"), "sub HEX", "lost" (prints
-how many connections the monitor saw end, and how many handshakes fail for good)."""
+a time: "send HEX,HEX" (nothing is printed), "recv" (prints "msg HEX,HEX" or "none"), "echo" (recv, and send it
+back), "sub HEX", "lost" (prints how many connections the monitor saw end, and how many handshakes fail for good)."""
 import os
 import select
 import sys
 
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 from zmq.utils.monitor import recv_monitor_message
 
 kind, how, endpoint, options = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
@@ -18,9 +17,10 @@ s.linger = 0
 s.rcvtimeo = s.sndtimeo = 20000
 s.setsockopt(zmq.RECONNECT_IVL, 50)
 if "PLAIN_SERVER=1" in options:  # which asks a ZAP handler, and fails without one
+    from zmq.auth.thread import ThreadAuthenticator
     zap = ThreadAuthenticator(context)
     zap.start()
-    zap.configure_plain(domain="test", passwords={"u": "p"})
+    zap.configure_plain(domain="test", passwords={"u": "p", "ann": "secret"})
     s.setsockopt(zmq.ZAP_DOMAIN, b"test")
 for option in options:
     name, value = option.split("=", 1)
@@ -58,13 +58,16 @@ for line in lines():
             print("msg", ",".join(f.hex() for f in s.recv_multipart()), flush=True)
         except zmq.Again:
             print("none", flush=True)
+    elif verb == "echo":
+        s.send_multipart(s.recv_multipart())
     elif verb == "sub":
         s.setsockopt(zmq.SUBSCRIBE, bytes.fromhex(rest))
     elif verb == "lost":
         lost = refused = 0
         while monitor.poll(0):
-            if recv_monitor_message(monitor)["event"] == zmq.EVENT_DISCONNECTED:
+            event = recv_monitor_message(monitor)
+            if event["event"] == zmq.EVENT_DISCONNECTED:
                 lost += 1
-            else:
+            elif event["event"] == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL or event["value"] == 400:
                 refused += 1
         print(lost, refused, flush=True)
