@@ -13,67 +13,69 @@ import (
 func (r *Router) serve(ctx context.Context, conn net.Conn) {
 	defer conn.Close()
 	defer r.door.leave()
-	addr := remoteAddr(conn)
+	origin := &Origin{Addr: remoteAddr(conn)}
 	if !r.door.enter(conn) {
-		r.refuse(ctx, addr, ErrBusy)
+		r.refuse(ctx, origin, ErrBusy)
 		return
 	}
 	// Not cancelled by the end of Run, which closes peers one by one, after a flush.
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	p, in, err := r.welcome(ctx, stop, conn, addr)
+	p, in, err := r.welcome(ctx, stop, conn, origin)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.refuse(ctx, addr, err)
+			r.refuse(ctx, origin, err)
 		}
 		return
 	}
+	origin.RoutingID = p.id // it may have been invented
 	r.stats.accepted.Add(1)
 	p.up.Store(true)
-	_ = r.events.Publish(life, Event{Kind: PeerUp, Peer: p, Addr: addr}) // fails only if closed while waiting
+	_ = r.events.Publish(life, Event{Kind: PeerUp, Peer: p, Addr: p.addr, Origin: origin}) // fails only if closed while waiting
 	p.out.attach(p.conn, p.sealer)
 	p.serve(life, in)
-	r.bury(life, p)
+	r.bury(life, p, origin)
 }
 
 // bury publishes the end of a peer and frees its routing id.
-func (r *Router) bury(ctx context.Context, p *Peer) {
+func (r *Router) bury(ctx context.Context, p *Peer, origin *Origin) {
 	r.forget(p)
 	// The stop of the router must not swallow the news, nor wait for ever on a stuck subscriber.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	_ = r.events.Publish(ctx, Event{Kind: PeerDown, Peer: p, Addr: p.addr, Reason: p.why()})
+	_ = r.events.Publish(ctx, Event{Kind: PeerDown, Peer: p, Addr: p.addr, Origin: origin, Reason: p.why()})
 	close(p.done)
 }
 
-func (r *Router) refuse(ctx context.Context, addr string, reason error) {
+func (r *Router) refuse(ctx context.Context, origin *Origin, reason error) {
 	r.stats.refused.Add(1)
-	_ = r.events.Publish(ctx, Event{Kind: Refused, Addr: addr, Reason: reason})
+	_ = r.events.Publish(ctx, Event{Kind: Refused, Addr: origin.Addr, Origin: origin, Reason: reason})
 }
 
-// welcome performs the handshake, bounded in time and number. On success the peer is registered.
-func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.Conn, addr string) (*Peer, *decoder, error) {
+// welcome performs the handshake, bounded in time and number. On success the peer is registered. What is
+// learned of it stands in origin, also on failure.
+func (r *Router) welcome(ctx context.Context, stop context.CancelFunc, conn net.Conn, origin *Origin) (*Peer, *decoder, error) {
 	place := r.door.waiting.enter(conn)
 	defer r.door.waiting.leave(place)
 	if err := conn.SetDeadline(time.Now().Add(r.cfg.HandshakeTimeout)); err != nil {
 		return nil, nil, err
 	}
-	p := r.newPeer(stop, conn, addr)
+	p := r.newPeer(stop, conn, origin.Addr)
 	in := &decoder{
 		conn: conn, limits: r.cfg.limits(), peer: p, buf: make([]byte, minReadBuffer),
 		onRead: p.onRead, onCommand: (&commands{out: &p.out}).handle,
 	}
 	registered := false
-	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: addr, admit: func(peer ready) error {
+	h := handshake{own: zmq4.Router, routingID: r.cfg.Name, security: &r.cfg.Security, addr: origin.Addr, admit: func(peer ready) error {
 		p.id, p.minor, p.mechanism, p.userID = peer.routingID, peer.minor, peer.mechanism, peer.userID
 		err := r.register(ctx, p)
 		registered = err == nil
 		return err
 	}}
-	_, err := h.perform(ctx, conn, in)
+	peer, err := h.perform(ctx, conn, in)
 	p.sealer = h.sealer
 	p.onRead() // CURVE reads its handshake past the decoder
-	if err == nil {
+	if origin.know(peer); err == nil {
 		err = conn.SetDeadline(time.Time{})
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -61,51 +62,61 @@ func (s *Socket) listen(e endpoint) (net.Listener, error) {
 func (s *Socket) serve(conn net.Conn, endpoint string) {
 	defer conn.Close()
 	defer s.door.leave()
-	addr := remoteAddr(conn)
+	origin := &Origin{Addr: remoteAddr(conn)}
 	if !s.door.enter(conn) {
-		s.refused(endpoint, addr, ErrBusy)
+		s.refused(endpoint, origin, ErrBusy)
 		return
 	}
 	p := s.newPipe(endpoint, false)
-	defer s.leave(p)
-	l, minor, err := s.welcome(conn, p, addr)
+	l, err := s.welcome(conn, p, origin)
 	if err != nil {
-		s.refused(endpoint, addr, err)
+		s.leave(p)
+		s.refused(endpoint, origin, err)
 		return
 	}
-	l.run(minor >= 1)
+	l.run()
+	s.leave(p)
+	// What it has left unread goes on counting as a connection, or coming and going would fill the memory.
+	conn.Close()
+	s.inbox.drained(p.in, s.closing)
 }
 
-func (s *Socket) refused(endpoint, addr string, reason error) {
+func (s *Socket) refused(endpoint string, origin *Origin, reason error) {
 	if !s.isClosing() {
-		s.report(MonitorEvent{Kind: Refused, Endpoint: endpoint, Origin: &Origin{Addr: addr}, Reason: reason})
+		s.report(MonitorEvent{Kind: Refused, Endpoint: endpoint, Origin: origin, Reason: reason})
 	}
 }
 
 // welcome performs the handshake, bounded in time and number. On success p is one of the socket's pipes.
-func (s *Socket) welcome(conn net.Conn, p *pipe, addr string) (*link, byte, error) {
+func (s *Socket) welcome(conn net.Conn, p *pipe, origin *Origin) (*link, error) {
 	place := s.door.waiting.enter(conn)
 	defer s.door.waiting.leave(place)
-	return s.shakeHands(s.life, conn, p, addr, func(peer ready) error {
+	return s.shakeHands(s.life, conn, p, origin, func(peer ready) error {
 		p.id = peer.routingID
-		return s.enter(p)
+		err := s.enter(p)
+		if r, ok := s.pattern.(*routing); ok && errors.Is(err, ErrRoutingID) {
+			if err = r.displace(conn, p); err == nil {
+				err = s.enter(p)
+			}
+		}
+		return err
 	})
 }
 
-// shakeHands performs the handshake of either end.
-func (s *Socket) shakeHands(ctx context.Context, conn net.Conn, p *pipe, addr string, admit func(ready) error) (*link, byte, error) {
+// shakeHands performs the handshake of either end. What it learns of the peer stands in origin, also when
+// it fails.
+func (s *Socket) shakeHands(ctx context.Context, conn net.Conn, p *pipe, origin *Origin, admit func(ready) error) (*link, error) {
 	if err := conn.SetDeadline(time.Now().Add(s.opts.HandshakeTimeout)); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.HandshakeTimeout)
 	defer cancel()
-	h := handshake{own: s.Type(), routingID: s.opts.RoutingID, security: &s.opts.Security, addr: addr, admit: admit}
+	h := handshake{own: s.Type(), routingID: s.opts.RoutingID, security: &s.opts.Security, addr: origin.Addr, admit: admit}
 	l := s.newLink(p, conn)
 	peer, err := h.perform(ctx, conn, l.in)
-	if err != nil {
-		return nil, 0, err
+	if origin.know(peer); err != nil {
+		return nil, err
 	}
-	l.sealer = h.sealer
-	l.origin = &Origin{RoutingID: peer.routingID, Addr: addr, Mechanism: peer.mechanism, UserID: peer.userID}
-	return l, peer.minor, conn.SetDeadline(time.Time{})
+	l.sealer, l.origin, l.answers = h.sealer, origin, peer.minor >= 1
+	return l, conn.SetDeadline(time.Time{})
 }

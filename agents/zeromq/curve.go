@@ -66,7 +66,7 @@ func (h *handshake) encrypt(ctx context.Context, conn net.Conn) (*curve.Conn, re
 	}
 	peer, err := h.introduced(c.PeerMetadata())
 	if err != nil {
-		return nil, ready{}, err
+		return nil, peer, err
 	}
 	peer.minor = curveMinor(c)
 	if h.admit != nil {
@@ -88,10 +88,12 @@ func (h *handshake) serveCurve(ctx context.Context, conn net.Conn, metadata curv
 	var c *curve.Conn
 	var peer ready
 	cfg.Authorise = func(ctx context.Context, r curve.Request) (userID string, err error) {
+		introduced, unfit := h.introduced(r.Metadata)
+		peer = introduced // an event says who was refused
 		if userID, err = server.Authorise(ctx, r); err != nil {
 			return "", err
 		}
-		if peer, err = h.introduced(r.Metadata); err == nil && h.admit != nil {
+		if err = unfit; err == nil && h.admit != nil {
 			peer.minor, peer.userID = curveMinor(c), userID
 			err = h.admit(peer)
 		}
@@ -102,7 +104,7 @@ func (h *handshake) serveCurve(ctx context.Context, conn net.Conn, metadata curv
 	}
 	c = curve.Server(conn, cfg)
 	if err := c.Handshake(ctx); err != nil {
-		return nil, ready{}, curveError(err)
+		return nil, peer, curveError(err)
 	}
 	peer.minor, peer.userID = curveMinor(c), c.UserID()
 	return c, peer, nil

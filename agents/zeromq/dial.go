@@ -65,26 +65,27 @@ func (s *Socket) redial(ctx context.Context, p *pipe, e endpoint) {
 
 // connect is the life of one connection; it reports whether there was one.
 func (s *Socket) connect(ctx context.Context, p *pipe, e endpoint) bool {
-	fail := func(kind EventKind, addr string, err error) bool {
+	var origin Origin
+	fail := func(kind EventKind, err error) bool {
 		if ctx.Err() == nil {
-			s.report(MonitorEvent{Kind: kind, Endpoint: p.endpoint, Origin: &Origin{Addr: addr}, Reason: err}) //nolint:contextcheck // a monitor never blocks
+			s.report(MonitorEvent{Kind: kind, Endpoint: p.endpoint, Origin: &origin, Reason: err}) //nolint:contextcheck // a monitor never blocks
 		}
 		return false
 	}
 	conn, err := s.reach(ctx, e)
 	if err != nil {
-		return fail(Unreachable, "", err)
+		return fail(Unreachable, err)
 	}
 	defer conn.Close()
 	interrupt := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	addr := remoteAddr(conn)
-	l, minor, err := s.shakeHands(ctx, conn, p, addr, nil)
+	origin.Addr = remoteAddr(conn)
+	l, err := s.shakeHands(ctx, conn, p, &origin, nil)
 	if !interrupt() || err != nil {
-		return fail(Refused, addr, err)
+		return fail(Refused, err)
 	}
 	disconnect := context.AfterFunc(ctx, func() { l.end(ErrClosed, false) })
 	defer disconnect()
-	l.run(minor >= 1) //nolint:contextcheck // a monitor never blocks
+	l.run() //nolint:contextcheck // a monitor never blocks
 	return true
 }
 

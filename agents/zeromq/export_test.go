@@ -181,9 +181,48 @@ func (e *endless) Read(p []byte) (n int, _ error) {
 	return n, nil
 }
 
+// Unread is how many reports of an XPUB wait for Recv.
+func Unread(s *Socket) int {
+	b := s.pattern.(*publisher)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reports.Len()
+}
+
+// Listener is what a Socket accepts from.
+func Listener(s *Socket) net.Listener { return s.binds[0].listener }
+
+// ParseGreeting is what the gate does with the 64 bytes of a greeting.
+func ParseGreeting(b []byte, mechanism string) (minor byte, err error) {
+	return parseGreeting(b, mechanism)
+}
+
+// ParseReady is what the gate of a socket does with the metadata of READY.
+func ParseReady(data []byte, own zmq4.SocketType) (peer zmq4.SocketType, routingID string, err error) {
+	r, err := parseReady(data, own)
+	return r.socketType, r.routingID, err
+}
+
+// AppendProperties encodes metadata as the gate passes it on.
+func AppendProperties(peer zmq4.SocketType, routingID string) []byte {
+	return appendReady(nil, ready{socketType: peer, routingID: routingID})
+}
+
 // Handshakes counts those under way.
 func (r *Router) Handshakes() int {
 	r.door.waiting.mu.Lock()
 	defer r.door.waiting.mu.Unlock()
 	return r.door.waiting.conns.Len()
+}
+
+// Conn is the connection of a Socket that has one.
+func Conn(s *Socket) net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.pipes {
+		if l := p.link.Load(); l != nil {
+			return l.conn
+		}
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -213,11 +214,12 @@ func monitor(t testing.TB, s *zeromq.Socket, kind zeromq.EventKind) <-chan zerom
 	return events
 }
 
-// A stopped DEALER, SUB or REQ never delays another.
+// A stopped process never delays another: what is for it waits up to SendHWM, then its socket's policy holds
+// and is counted. When it is continued it goes on.
 func TestStoppedPeersDelayNobody(t *testing.T) {
 	t.Parallel()
 	body := bytes.Repeat([]byte("x"), 10_000)
-	t.Run("SUB", func(t *testing.T) {
+	t.Run("SUB misses what is beyond", func(t *testing.T) {
 		t.Parallel()
 		pub, url := bound(t, zmq4.XPub, zeromq.Options{SendHWM: 100})
 		stuck := newPyEnd(t, zmq4.Sub, "connect", url)
@@ -226,28 +228,30 @@ func TestStoppedPeersDelayNobody(t *testing.T) {
 		live := dialled(t, zmq4.Sub, zeromq.Options{}, url)
 		live.Subscribe("x")
 		want(t, pub, "\x01x")
-		stuck.cmd.Process.Signal(syscall.SIGSTOP)
-		for range 5000 {
+		trip := func() {
 			put(t, pub, "x", string(body))
 			want(t, live, "x", string(body))
 		}
-		if pub.Dropped() == 0 {
-			t.Error("the stopped SUB has missed nothing")
-		}
+		undelayed(t, stuck, 1500, trip, func() uint64 { return pub.Stats().Dropped })
 		if pub.Peers() != 2 {
 			t.Error("the stopped SUB was disconnected")
 		}
+		put(t, pub, "x", "hello again")
+		for i := 0; string(stuck.recv(t)[1]) != "hello again"; i++ {
+			if i%50 == 0 { // it may have been full still
+				put(t, pub, "x", "hello again")
+			}
+		}
 	})
-	t.Run("DEALER", func(t *testing.T) {
+	t.Run("DEALER makes RouterMandatory fail", func(t *testing.T) {
 		t.Parallel()
 		router, url := bound(t, zmq4.Router, zeromq.Options{SendHWM: 100, RouterMandatory: true})
 		stuck := newPyEnd(t, zmq4.Dealer, "connect", url, "ROUTING_ID=hex:ff")
 		stuck.send(t, [][]byte{[]byte("x")})
 		want(t, router, "\xff", "x")
 		live := dialled(t, zmq4.Dealer, zeromq.Options{RoutingID: "live"}, url)
-		stuck.cmd.Process.Signal(syscall.SIGSTOP)
-		full := 0
-		for range 3000 {
+		var full uint64
+		trip := func() {
 			err := router.Send(zmq4.NewMsgFrom([]byte("\xff"), body))
 			if errors.Is(err, zeromq.ErrFull) {
 				full++
@@ -259,47 +263,143 @@ func TestStoppedPeersDelayNobody(t *testing.T) {
 			put(t, router, "live", "pong")
 			want(t, live, "pong")
 		}
-		if full == 0 {
-			t.Error("the stopped DEALER's queue was never full")
+		undelayed(t, stuck, 3000, trip, func() uint64 { return router.Stats().Full })
+		if got := router.Stats(); got.Full != full || got.Dropped != 0 {
+			t.Errorf("%d Sends failed: %+v", full, got)
+		}
+		eventually(t, "its queue has room", func() bool {
+			return router.Send(zmq4.NewMsgFromString([]string{"\xff", "hello again"})) == nil
+		})
+		for string(stuck.recv(t)[0]) != "hello again" {
 		}
 	})
-	t.Run("REQ", func(t *testing.T) {
+	t.Run("DEALER is closed by a Router", func(t *testing.T) {
+		t.Parallel()
+		r := startRouter(t, zeromq.RouterConfig{QueueMessages: 100, HeartbeatInterval: -1}, echo)
+		stuck := newPyEnd(t, zmq4.Dealer, "connect", r.url, "ROUTING_ID=hex:ff")
+		stuck.send(t, [][]byte{[]byte("x")})
+		same(t, stuck.recv(t), [][]byte{[]byte("x")})
+		live := rawPeer(t, r.address(), "live")
+		trip := func() {
+			if err := r.Send("\xff", body); err != nil && !errors.Is(err, zeromq.ErrFull) && !errors.Is(err, zeromq.ErrUnroutable) {
+				t.Fatal(err)
+			}
+			echoes(t, live)
+		}
+		undelayed(t, stuck, 3000, trip, func() uint64 { return r.Stats().Overflows })
+		eventually(t, "it is back", func() bool { return r.Send("\xff", []byte("hello again")) == nil })
+		for string(stuck.recv(t)[0]) != "hello again" {
+		}
+	})
+	t.Run("REQ gets its answer late", func(t *testing.T) {
 		t.Parallel()
 		rep, url := bound(t, zmq4.Rep, zeromq.Options{})
 		stuck := newPyEnd(t, zmq4.Req, "connect", url)
 		stuck.send(t, [][]byte{[]byte("and then silence")})
 		want(t, rep, "and then silence")
-		stuck.cmd.Process.Signal(syscall.SIGSTOP)
-		put(t, rep, string(bytes.Repeat(body, 1000))) // more than the kernel's buffers
 		live := dialled(t, zmq4.Req, zeromq.Options{}, url)
+		answer := bytes.Repeat(body, 1000) // more than the kernel's buffers
+		first := true
+		trip := func() {
+			if first {
+				put(t, rep, string(answer))
+				first = false
+			}
+			put(t, live, "q")
+			want(t, rep, "q")
+			put(t, rep, "a")
+			want(t, live, "a")
+		}
+		undelayed(t, stuck, 1000, trip, nil)
+		same(t, stuck.recv(t), [][]byte{answer})
+	})
+	t.Run("asker that reads no answers", func(t *testing.T) { // a REQ that misbehaves
+		t.Parallel()
+		rep, url := bound(t, zmq4.Rep, zeromq.Options{SendHWM: 10})
+		stuck := newPyEnd(t, zmq4.Dealer, "connect", url)
+		live := dialled(t, zmq4.Req, zeromq.Options{}, url)
+		answer := string(bytes.Repeat(body, 100))
+		for range 100 {
+			stuck.send(t, [][]byte{{}, []byte("question")})
+		}
+		eventually(t, "all are asked", func() bool { return rep.Stats().In == 100 })
+		want(t, rep, "question")
+		stuck.cmd.Process.Signal(syscall.SIGSTOP)
+		for range 99 {
+			put(t, rep, answer)
+			want(t, rep, "question")
+		}
+		put(t, rep, answer)
 		for range 200 {
 			put(t, live, "q")
 			want(t, rep, "q")
 			put(t, rep, "a")
 			want(t, live, "a")
 		}
+		if got := rep.Stats(); got.Full == 0 || got.Full != got.Dropped {
+			t.Errorf("%+v", got)
+		}
+		stuck.cmd.Process.Signal(syscall.SIGCONT)
+		same(t, stuck.recv(t), [][]byte{{}, []byte(answer)})
 	})
-	t.Run("PULL", func(t *testing.T) {
+	t.Run("PULL is passed over", func(t *testing.T) {
 		t.Parallel()
 		push, url := bound(t, zmq4.Push, zeromq.Options{SendHWM: 10})
 		stuck := newPyEnd(t, zmq4.Pull, "connect", url, "RCVHWM=10")
 		peers(t, push, 1)
-		stuck.cmd.Process.Signal(syscall.SIGSTOP)
 		live := dialled(t, zmq4.Pull, zeromq.Options{}, url)
 		peers(t, push, 2)
-		got := 0
-		for i := range 5000 {
-			put(t, push, fmt.Sprint(i), string(body))
-			ctx, cancel := context.WithTimeout(context.Background(), time.Microsecond)
-			if _, err := live.RecvFrames(ctx); err == nil {
-				got++
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		trip := func() { // one of two goes to the live one, later each
+			for range 2 {
+				put(t, push, "x", string(body))
 			}
-			cancel()
+			_, err := live.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for err == nil { // and all else that is there
+				_, err = live.RecvFrames(over)
+			}
 		}
-		if got == 0 {
-			t.Error("nothing got through")
+		undelayed(t, stuck, 1500, trip, func() uint64 { return push.Stats().Full })
+		if got := push.Stats(); got.Dropped != 0 {
+			t.Errorf("%+v", got)
 		}
+		same(t, stuck.recv(t), [][]byte{[]byte("x"), body})
 	})
+}
+
+// undelayed stops a process, makes n round trips between others, checks that none of them took noticeably
+// longer and that the policy was needed, and continues the process.
+func undelayed(t *testing.T, stuck *pyEnd, n int, trip func(), policy func() uint64) {
+	t.Helper()
+	p99 := func(n int) time.Duration {
+		var took []time.Duration
+		for range n {
+			began := time.Now()
+			trip()
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		return took[len(took)*99/100]
+	}
+	calm := p99(50)
+	var already uint64
+	if policy != nil {
+		already = policy()
+	}
+	stuck.cmd.Process.Signal(syscall.SIGSTOP)
+	stopped := p99(n)
+	stuck.cmd.Process.Signal(syscall.SIGCONT)
+	t.Logf("p99 of a round trip of the others: %v before, %v beside a stopped process", calm, stopped)
+	if stopped > 10*calm+250*time.Millisecond {
+		t.Errorf("p99 of a round trip of the others: %v before, %v beside a stopped process", calm, stopped)
+	}
+	if policy != nil && policy() == already {
+		t.Error("the stopped peer's queue was never full")
+	}
 }
 
 // A receiver that does not receive stops its senders, within their limits, and loses nothing.

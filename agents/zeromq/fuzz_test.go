@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
+
+	"github.com/go-zeromq/zmq4"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
 )
@@ -58,6 +61,65 @@ func FuzzRoundTrip(f *testing.F) {
 			if !bytes.Equal(got[0].Frames[i], frames[i]) {
 				t.Fatalf("frame %d: %d bytes, want %d", i, len(got[0].Frames[i]), len(frames[i]))
 			}
+		}
+	})
+}
+
+var mechanismNames = []string{"NULL", "PLAIN", "CURVE"}
+
+// A greeting is accepted only if it is ZMTP 3 or later with our own mechanism, and then nothing else about it
+// matters.
+func FuzzGreeting(f *testing.F) {
+	f.Add(greeting(), byte(0))
+	f.Fuzz(func(t *testing.T, data []byte, which byte) {
+		b := make([]byte, 64)
+		copy(b, data)
+		mechanism := mechanismNames[int(which)%len(mechanismNames)]
+		minor, err := zeromq.ParseGreeting(b, mechanism)
+		fits := b[0] == 0xff && b[9] == 0x7f && b[10] >= 3 && bytes.Equal(bytes.TrimRight(b[12:32], "\x00"), []byte(mechanism))
+		if fits != (err == nil) {
+			t.Fatalf("%q: %v", b, err)
+		}
+		if err != nil && !errors.Is(err, zeromq.ErrHandshake) {
+			t.Fatalf("%v does not wrap ErrHandshake", err)
+		}
+		if err == nil && b[10] == 3 && minor != b[11] {
+			t.Fatalf("minor version %d of %q", minor, b[:12])
+		}
+	})
+}
+
+var socketTypes = []zmq4.SocketType{
+	zmq4.Pair, zmq4.Pub, zmq4.Sub, zmq4.Req, zmq4.Rep, zmq4.Dealer, zmq4.Router, zmq4.Pull, zmq4.Push, zmq4.XPub, zmq4.XSub,
+}
+
+// Metadata is accepted only from a peer that our type may talk to, and what is passed on to zmq4 says the same.
+func FuzzReady(f *testing.F) {
+	f.Add(join(property("Socket-Type", "DEALER"), property("Identity", "x")), byte(6))
+	f.Fuzz(func(t *testing.T, data []byte, which byte) {
+		own := socketTypes[int(which)%len(socketTypes)]
+		peer, id, err := zeromq.ParseReady(data, own)
+		if err != nil {
+			if !errors.Is(err, zeromq.ErrHandshake) {
+				t.Fatalf("%v does not wrap ErrHandshake", err)
+			}
+			return
+		}
+		if !slices.Contains(socketTypes, peer) || !own.IsCompatible(peer) || len(id) > 255 {
+			t.Fatalf("%s talks to %q, %q", own, peer, id)
+		}
+		clean := zeromq.AppendProperties(peer, id)
+		header := 2
+		if clean[0]&2 != 0 {
+			header = 9
+		}
+		peer2, id2, err := zeromq.ParseReady(clean[header+len("\x05READY"):], own)
+		if err != nil || peer2 != peer || id2 != id {
+			t.Fatalf("%q %q passed on as %q %q, %v", peer, id, peer2, id2, err)
+		}
+		known := zmq4.Metadata{}
+		if err := known.UnmarshalZMTP(clean[header+len("\x05READY"):]); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

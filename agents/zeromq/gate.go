@@ -108,6 +108,7 @@ func (g *gate) readReady() error {
 		return err
 	}
 	peer.minor, peer.mechanism, peer.userID = g.peer.minor, g.peer.mechanism, g.peer.userID
+	g.peer = peer // an event says who was refused
 	if g.authenticate != nil && !g.security.PlainServer {
 		if peer.userID, err = g.authenticate(AuthRequest{Mechanism: peer.mechanism, RoutingID: peer.routingID}); err != nil {
 			return err

@@ -24,7 +24,7 @@ type handshake struct {
 	sealer *curve.Sealer // of what this end sends, after perform; nil: frames travel as they are
 }
 
-// perform opens conn, which in reads from.
+// perform opens conn, which in reads from. When it fails it returns what is known of the peer.
 func (h *handshake) perform(ctx context.Context, conn net.Conn, in *decoder) (ready, error) {
 	if !h.security.curve() {
 		g := &gate{Conn: conn, in: in, own: h.own, admit: h.admit, security: h.security, authenticate: h.authenticator(ctx)}
@@ -33,7 +33,8 @@ func (h *handshake) perform(ctx context.Context, conn net.Conn, in *decoder) (re
 	}
 	c, peer, err := h.encrypt(ctx, conn)
 	if err != nil {
-		return ready{}, err
+		peer.mechanism = mechanismCurve
+		return peer, err
 	}
 	h.sealer, in.opener = c.Sealer(), c.Opener()
 	return peer, nil

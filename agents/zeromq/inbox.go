@@ -31,6 +31,7 @@ type lane struct {
 	turn  bool // it stands in the inbox's list
 	spent int  // messages taken in this turn
 	held  bool // its reader waits
+	left  bool // its reader is gone, and waits for it to be empty
 	room  chan struct{}
 }
 
@@ -76,20 +77,22 @@ func (q *inbox) offer(ln *lane, items []item) int {
 	return n
 }
 
-// force appends beyond the high-water mark.
-func (q *inbox) force(ln *lane, it item) {
-	q.mu.Lock()
-	q.appendLocked(ln, []item{it})
-	q.mu.Unlock()
-	q.ready.ring()
-}
-
-// full reports whether the lane is at its high-water mark; if so its room is signalled later.
-func (q *inbox) full(ln *lane) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	ln.held = len(ln.items)-ln.head >= q.hwm
-	return ln.held
+// drained waits until all of a lane that gets no more has been received.
+func (q *inbox) drained(ln *lane, closing <-chan struct{}) {
+	for {
+		q.mu.Lock()
+		ln.left = len(ln.items) > ln.head
+		left := ln.left
+		q.mu.Unlock()
+		if !left {
+			return
+		}
+		select {
+		case <-ln.room:
+		case <-closing:
+			return
+		}
+	}
 }
 
 func (q *inbox) appendLocked(ln *lane, items []item) {
@@ -142,7 +145,7 @@ func (q *inbox) pop() (item, bool) {
 			ln.items = nil
 		}
 	}
-	if ln.held && left <= q.hwm/2 {
+	if (ln.held && left <= q.hwm/2) || (ln.left && left == 0) {
 		ln.held = false
 		select {
 		case ln.room <- struct{}{}:

@@ -18,8 +18,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if order := os.Getenv(crowdOf); order != "" {
-		if err := beCrowd(order); err != nil {
+	if order := os.Getenv(childOrder); order != "" {
+		if err := obey(order); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -37,7 +37,8 @@ func (k EventKind) String() string {
 // PeerDown after its last.
 type Event struct {
 	Kind   EventKind
-	Peer   *Peer  // nil when Refused
-	Addr   string // remote address
-	Reason error  // of PeerDown and Refused
+	Peer   *Peer   // nil when Refused
+	Addr   string  // remote address
+	Origin *Origin // who it is; of one that was refused, what is known
+	Reason error   // of PeerDown and Refused
 }

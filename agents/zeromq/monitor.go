@@ -8,6 +8,11 @@ type Origin struct {
 	UserID    string // who the authenticator says it is
 }
 
+// know notes what a handshake has found out about the peer, though it may have failed.
+func (o *Origin) know(peer ready) {
+	o.RoutingID, o.Mechanism, o.UserID = peer.routingID, peer.mechanism, peer.userID
+}
+
 // MonitorEvent reports the life of a Socket's connections.
 type MonitorEvent struct {
 	Kind     EventKind

@@ -18,7 +18,8 @@ type Options struct {
 	SendHWM   int   // 0 means 1000, negative means no limit
 	SendBytes int64 // the same limit in bytes; 0 means 256 MiB, negative means no limit
 	// RecvHWM is how many messages of one peer wait for Recv; then its connection is not read, which TCP
-	// makes it feel. Messages of XPUB about subscriptions count together.
+	// makes it feel. What XPUB reports of subscriptions waits for nobody; beyond the mark a report that has
+	// not been read and its opposite cancel each other out.
 	RecvHWM int // 0 means 1000, negative means no limit
 
 	SendTimeout time.Duration // of Send; 0 means it waits for ever, negative means it never waits
@@ -29,6 +30,7 @@ type Options struct {
 	MaxMessageSize   int64 // bytes of all frames; beyond, the peer is disconnected. 0 means 64 MiB, negative means no limit
 	MaxParts         int   // frames of one message, likewise. 0 means 4096
 	MaxSubscriptions int   // topics of one subscriber, likewise. 0 means 65536
+	MaxTopicBytes    int64 // bytes of all topics of one subscriber, likewise. 0 means 8 MiB
 
 	HandshakeTimeout time.Duration // 0 means 5 s (ZMQ_HANDSHAKE_IVL has 30 s)
 	MaxHandshakes    int           // at the same time; 0 means 512. Beyond, the oldest is closed for the newcomer
@@ -37,7 +39,7 @@ type Options struct {
 	// HeartbeatTimeout after one is disconnected. A peer that has reached its own RecvHWM does not read
 	// PINGs either: use heartbeats where the receiver keeps up.
 	HeartbeatInterval time.Duration // 0 means never
-	HeartbeatTimeout  time.Duration // 0 means HeartbeatInterval
+	HeartbeatTimeout  time.Duration // 0 means HeartbeatInterval; see RouterHandover too
 	HeartbeatTTL      time.Duration // the peer is asked to miss us after such a silence; 0 means not asked
 
 	ConnectTimeout    time.Duration // of one try; 0 means 5 s
@@ -47,14 +49,18 @@ type Options struct {
 	Immediate bool // queue only for peers that are connected (ZMQ_IMMEDIATE)
 
 	RouterMandatory bool // ROUTER: Send returns ErrUnroutable or ErrFull instead of dropping; it never waits
-	RouterHandover  bool // ROUTER: a newcomer takes a routing id over; else it is refused while the holder lives
-	ReqRelaxed      bool // REQ: Send gives up an unanswered request; answers are matched (ZMQ_REQ_CORRELATE too)
-	XPubVerbose     bool // XPUB: Recv reports every subscription, not only the first to a topic
+	// RouterHandover makes a newcomer take a routing id over at once. Without it a ROUTER refuses the newcomer
+	// unless the holder leaves a PING unanswered for HeartbeatTimeout; 0 means 3 s here.
+	RouterHandover bool
+	ReqRelaxed     bool // REQ: Send gives up an unanswered request; answers are matched (ZMQ_REQ_CORRELATE too)
+	XPubVerbose    bool // XPUB: Recv reports every subscription, not only the first to a topic
 
-	TCPKeepAlive      time.Duration // 0 means 15 s, negative means never
-	Backlog           int           // of listening; 0 means the system's
-	MaxConns          int           // accepted, those in their handshake included; 0 means 16384
-	ConnectsPerSecond int           // from one remote address, with bursts of as many; 0 means unlimited
+	TCPKeepAlive time.Duration // 0 means 15 s, negative means never
+	Backlog      int           // of listening; 0 means the system's
+	// MaxConns is how many connections are accepted, those in their handshake included, and those that have
+	// ended but left messages that Recv has not returned. 0 means 16384
+	MaxConns          int
+	ConnectsPerSecond int // from one remote address, with bursts of as many; 0 means unlimited
 
 	Security Security // the zero value: NULL, and everybody may connect
 	Inproc   *Inproc  // where inproc:// names are looked up; nil: no inproc
@@ -70,6 +76,7 @@ func (o *Options) setDefaults() {
 	orDefault(&o.MaxMessageSize, 64<<20)
 	orDefault(&o.MaxParts, 4096)
 	orDefault(&o.MaxSubscriptions, 65536)
+	orDefault(&o.MaxTopicBytes, 8<<20)
 	orDefault(&o.HandshakeTimeout, 5*time.Second)
 	orDefault(&o.MaxHandshakes, 512)
 	orDefault(&o.HeartbeatTimeout, o.HeartbeatInterval)
@@ -107,6 +114,7 @@ func (o *Options) Validate() error {
 	}
 	return notNegative(
 		field{"MaxParts", int64(o.MaxParts)}, field{"MaxSubscriptions", int64(o.MaxSubscriptions)},
+		field{"MaxTopicBytes", o.MaxTopicBytes},
 		field{"HandshakeTimeout", int64(o.HandshakeTimeout)}, field{"MaxHandshakes", int64(o.MaxHandshakes)},
 		field{"HeartbeatInterval", int64(o.HeartbeatInterval)}, field{"HeartbeatTimeout", int64(o.HeartbeatTimeout)},
 		field{"HeartbeatTTL", int64(o.HeartbeatTTL)}, field{"ConnectTimeout", int64(o.ConnectTimeout)},

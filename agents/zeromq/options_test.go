@@ -1,9 +1,11 @@
 package zeromq_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ func TestOptionsNameTheField(t *testing.T) {
 		"HeartbeatTTL":      {HeartbeatTTL: 2 * time.Hour},
 		"ReconnectMax":      {ReconnectInterval: 2, ReconnectMax: 1},
 		"MaxParts":          {MaxParts: -1},
+		"MaxTopicBytes":     {MaxTopicBytes: -1},
 		"HeartbeatInterval": {HeartbeatInterval: -1},
 		"Backlog":           {Backlog: -1},
 	} {
@@ -43,10 +46,11 @@ func TestLimitsDisconnect(t *testing.T) {
 		"subscriptions": {zmq4.Pub, "SUB", join(frame(0, []byte("\x01a")), frame(0, []byte("\x01b")), command("SUBSCRIBE", []byte("c")))},
 		"SUBSCRIBE":     {zmq4.Router, "DEALER", command("SUBSCRIBE", []byte("c"))},
 		"huge topic":    {zmq4.Pub, "SUB", join(header(4, 1<<20))},
+		"long topics":   {zmq4.Pub, "SUB", join(frame(0, append([]byte{1}, make([]byte, 400)...)), frame(0, append([]byte{1, 1}, make([]byte, 200)...)))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, url := bound(t, c.kind, zeromq.Options{MaxMessageSize: 1000, MaxParts: 4, MaxSubscriptions: 2})
+			s, url := bound(t, c.kind, zeromq.Options{MaxMessageSize: 1000, MaxParts: 4, MaxSubscriptions: 2, MaxTopicBytes: 500})
 			down := monitor(t, s, zeromq.PeerDown)
 			conn := dialRaw(t, url[len("tcp://"):])
 			conn.Write(join(hello(c.peer, ""), c.bytes))
@@ -56,6 +60,47 @@ func TestLimitsDisconnect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An XPUB that nobody reads holds so many reports and no more, however often subscribers come and go.
+func TestUnreadXPub(t *testing.T) {
+	t.Parallel()
+	const mark = 10
+	pub, url := bound(t, zmq4.XPub, zeromq.Options{RecvHWM: mark})
+	visit := func(i int) {
+		conn := dialRaw(t, url[len("tcp://"):])
+		conn.SetDeadline(time.Now().Add(patience))
+		conn.Write(join(hello("SUB", ""), frame(0, fmt.Appendf(nil, "\x01%d", i))))
+		if _, err := io.ReadFull(conn, make([]byte, 64+2)); err != nil { // it is welcome
+			t.Fatal(err)
+		}
+		eventually(t, "subscribed", func() bool { return len(pub.Topics()) == 1 })
+		conn.Close()
+		peers(t, pub, 0)
+	}
+	for i := range 10 * mark {
+		visit(i)
+	}
+	reports := zeromq.Unread(pub)
+	if reports > 2*mark {
+		t.Fatalf("%d reports wait", reports)
+	}
+	topics := map[string]int{} // each that began has ended
+	for range reports {
+		m, err := pub.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		topics[string(m.Frames[0][1:])] += 2*int(m.Frames[0][0]) - 1
+	}
+	for topic, n := range topics {
+		if n != 0 {
+			t.Errorf("%s: %d", topic, n)
+		}
+	}
+	late := dialled(t, zmq4.Sub, zeromq.Options{}, url)
+	late.Subscribe("late")
+	want(t, pub, "\x01late")
 }
 
 // Both forms of subscription count, whatever their length and number.
@@ -104,6 +149,39 @@ func TestMaxConnsAndRate(t *testing.T) {
 			t.Errorf("refused because of %v", e.Reason)
 		}
 	}
+}
+
+// Those who fill their lane, go and come again do not fill the memory: they count until they are read.
+func TestWhatTheGoneLeaveIsBounded(t *testing.T) {
+	t.Parallel()
+	const conns, each = 3, 10
+	pull, url := bound(t, zmq4.Pull, zeromq.Options{MaxConns: conns, RecvHWM: each})
+	refused := monitor(t, pull, zeromq.Refused)
+	visit := func() {
+		conn := dialRaw(t, url[len("tcp://"):])
+		conn.Write(join(hello("PUSH", ""), bytes.Repeat(frame(0, []byte("x")), each)))
+		conn.(*net.TCPConn).CloseWrite()
+		expectClosed(t, conn)
+	}
+	for range 5 * conns {
+		visit()
+	}
+	for range 4 * conns {
+		if e := <-refused; !errors.Is(e.Reason, zeromq.ErrBusy) {
+			t.Errorf("refused because of %v", e.Reason)
+		}
+	}
+	for range conns * each {
+		want(t, pull, "x")
+	}
+	if _, err := pull.RecvFrames(timeout(t, 20*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one message more than %d of %d connections: %v", each, conns, err)
+	}
+	eventually(t, "they count no more", func() bool {
+		visit()
+		_, err := pull.RecvFrames(timeout(t, 20*time.Millisecond))
+		return err == nil
+	})
 }
 
 func TestBindsAndDials(t *testing.T) {

@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"container/list"
 	"context"
 
 	"github.com/go-zeromq/zmq4"
@@ -30,7 +31,7 @@ func newPattern(s *Socket) pattern {
 	case zmq4.Router:
 		return &routing{passive: plain, table: map[string]*pipe{}}
 	case zmq4.Pub, zmq4.XPub:
-		return &publisher{passive: plain, extended: zmq4.SocketType(s.kind) == zmq4.XPub, notices: newLane()}
+		return &publisher{passive: plain, extended: zmq4.SocketType(s.kind) == zmq4.XPub, pending: map[string]*list.Element{}}
 	case zmq4.Sub, zmq4.XSub:
 		return &subscriber{passive: plain, extended: zmq4.SocketType(s.kind) == zmq4.XSub, pipes: map[*pipe]struct{}{}}
 	}
@@ -51,13 +52,16 @@ func (p *passive) arrived(l *link, items []item) error {
 
 func (p *passive) send(context.Context, [][]byte) error { return ErrUnsupported }
 
-func (p *passive) recv(ctx context.Context) (item, error) {
-	if it, ok := p.s.inbox.pop(); ok {
+func (p *passive) recv(ctx context.Context) (item, error) { return p.receive(ctx, p.s.inbox.pop) }
+
+// receive waits until take finds something.
+func (p *passive) receive(ctx context.Context, take func() (item, bool)) (item, error) {
+	if it, ok := take(); ok {
 		return it, nil
 	}
 	var it item
 	err := p.s.inbox.ready.until(ctx, p.s.closing, func() (ok bool) {
-		it, ok = p.s.inbox.pop()
+		it, ok = take()
 		return ok
 	})
 	return it, err

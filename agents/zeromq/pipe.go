@@ -22,9 +22,12 @@ type pipe struct {
 	in       *lane
 	link     atomic.Pointer[link] // nil: not connected
 
-	id     string              // routing id; guarded by the pattern
-	topics map[string]struct{} // what it has subscribed to; guarded by the pattern
-	mark   uint64              // of the last message matched; guarded by the pattern
+	// Guarded by the pattern.
+	id         string              // routing id
+	replaces   *pipe               // has not answered a PING and loses its routing id to this one
+	topics     map[string]struct{} // what it has subscribed to
+	topicBytes int64
+	mark       uint64 // of the last message matched
 
 	came   uint64        // messages that have taken the way over the inbox; of the reader
 	passed atomic.Uint64 // and those of them that whoever received them is through with
@@ -34,8 +37,14 @@ func (s *Socket) newPipe(endpoint string, dialed bool) *pipe {
 	p := &pipe{sock: s, endpoint: endpoint, dialed: dialed, in: newLane()}
 	o := &p.out // filled in place: a copy would lie on the stack of every idle connection
 	o.maxCount, o.maxBytes, o.buffers = s.opts.SendHWM, int(s.opts.SendBytes), &s.buffers
-	o.failed, o.wrote = p.end, func(int) { s.room.ring() }
+	o.failed, o.wrote = p.end, s.wrote
 	return p
+}
+
+// wrote is told how many messages have left.
+func (s *Socket) wrote(n int) {
+	s.stats.out.Add(uint64(n))
+	s.room.ring()
 }
 
 // end closes the connection there is.
@@ -47,13 +56,14 @@ func (p *pipe) end(reason error) {
 
 // link is one connection of a pipe, past its handshake.
 type link struct {
-	pipe   *pipe
-	conn   net.Conn
-	sealer *curve.Sealer // nil: frames travel as they are
-	in     *decoder
-	origin *Origin
-	pulse  pulse
-	items  []item // of one batch, used again
+	pipe    *pipe
+	conn    net.Conn
+	sealer  *curve.Sealer // nil: frames travel as they are
+	in      *decoder
+	origin  *Origin
+	answers bool // it speaks ZMTP 3.1, so it has to answer PING
+	pulse   pulse
+	items   []item // of one batch, used again
 
 	once   sync.Once
 	gone   chan struct{} // closed by end
@@ -94,8 +104,8 @@ func (l *link) subscription(name string, data []byte) (bool, error) {
 
 // run serves the connection until it ends. All it starts has ended when it returns. While the peer is idle
 // its frame, and those below it, are what the peer costs in stack: they are kept small.
-func (l *link) run(beats bool) {
-	err := l.begin(beats)
+func (l *link) run() {
+	err := l.begin()
 	known := err == nil
 	if known {
 		err = l.read()
@@ -104,7 +114,7 @@ func (l *link) run(beats bool) {
 }
 
 // begin makes the connection one that messages go over, unless the pattern refuses it.
-func (l *link) begin(beats bool) error {
+func (l *link) begin() error {
 	p, s := l.pipe, l.pipe.sock
 	p.link.Store(l)
 	if s.ending.Load() { // Close may have looked before there was a link
@@ -112,7 +122,7 @@ func (l *link) begin(beats bool) error {
 	}
 	l.pulse.ask = func() { p.out.command("PING", pingBody(s.opts.HeartbeatTTL)) }
 	l.pulse.silent = func() { l.end(ErrSilent, false) }
-	if beats {
+	if l.answers {
 		l.pulse.interval, l.pulse.timeout = s.opts.HeartbeatInterval, s.opts.HeartbeatTimeout
 	}
 	if err := s.pattern.connected(l); err != nil {
@@ -144,6 +154,32 @@ func (l *link) finish(known bool, err error) {
 	s.report(MonitorEvent{Kind: kind, Endpoint: p.endpoint, Origin: l.origin, Reason: l.reason})
 }
 
+// alive reports whether the peer says something within timeout. One that has just spoken is not asked, so
+// strangers who claim its id cannot have it flooded; one whose reader is held back by us cannot be heard and
+// counts as alive, as does one that need not know PING.
+func (l *link) alive(timeout time.Duration) bool {
+	began := time.Now()
+	if !l.answers || began.Sub(time.Unix(0, l.pulse.heard.Load())) < timeout/16 {
+		return true
+	}
+	l.pulse.ask()
+	timer, look := time.NewTimer(timeout), time.NewTicker(max(timeout/200, time.Millisecond))
+	defer timer.Stop()
+	defer look.Stop()
+	for {
+		if l.pulse.heard.Load() >= began.UnixNano() || !l.pulse.reading.Load() {
+			return true
+		}
+		select {
+		case <-look.C:
+		case <-l.gone:
+			return false
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
 func (l *link) read() error {
 	for {
 		l.pulse.reading.Store(true)
@@ -152,6 +188,7 @@ func (l *link) read() error {
 		if err != nil {
 			return err
 		}
+		l.pipe.sock.stats.in.Add(uint64(len(batch)))
 		if cap(l.items) > maxIdleQueue {
 			l.items = nil
 		}

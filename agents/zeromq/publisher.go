@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ const maxTopic = 32 << 10 // bytes of a topic that comes as a command of ZMTP 3.
 type publisher struct {
 	passive
 	extended bool
-	notices  *lane
 
 	mu      sync.Mutex
 	topics  trie[[]*pipe]
@@ -29,6 +29,18 @@ type publisher struct {
 	targets []*pipe
 	matched []byte
 	known   bool
+
+	reports list.List
+	pending map[string]*list.Element // the last report of a topic
+	other   bool                     // Recv looks for a message first
+}
+
+// report is what XPUB's Recv says about a topic: 1 or 0.
+type report struct {
+	topic  string
+	first  byte
+	pipe   *pipe
+	origin *Origin
 }
 
 func (b *publisher) send(_ context.Context, frames [][]byte) error {
@@ -43,8 +55,8 @@ func (b *publisher) send(_ context.Context, frames [][]byte) error {
 		return nil
 	}
 	for _, p := range b.targets {
-		if errors.Is(p.out.push(frames), ErrFull) {
-			b.s.dropped.Add(1)
+		if err := p.out.push(frames); errors.Is(err, ErrFull) {
+			b.s.stats.drop(err, 1)
 		}
 	}
 	return nil
@@ -83,8 +95,8 @@ func (b *publisher) publishLocked(encoded []byte, count int) {
 		return
 	}
 	for _, p := range b.targets {
-		if errors.Is(p.out.pushEncoded(encoded, count), ErrFull) {
-			b.s.dropped.Add(uint64(count - p.out.pushFirst(encoded)))
+		if err := p.out.pushEncoded(encoded, count); errors.Is(err, ErrFull) {
+			b.s.stats.drop(err, count-p.out.pushFirst(encoded))
 		}
 	}
 }
@@ -93,7 +105,7 @@ func (b *publisher) recv(ctx context.Context) (item, error) {
 	if !b.extended {
 		return item{}, ErrUnsupported
 	}
-	return b.passive.recv(ctx)
+	return b.receive(ctx, b.take)
 }
 
 func (b *publisher) arrived(l *link, items []item) error {
@@ -126,25 +138,8 @@ func (b *publisher) forward(l *link, items []item) error {
 
 func (b *publisher) change(l *link, topic string, on bool) error {
 	b.mu.Lock()
-	err := b.changeLocked(l, topic, on)
-	b.mu.Unlock()
-	if err != nil || !b.extended {
-		return err
-	}
-	for b.s.inbox.full(b.notices) { // an XPUB that is not read stops those who subscribe
-		if err := b.notices.wait(l.gone); err != nil {
-			return err
-		}
-	}
-	// The token was for all who wait.
-	if b.s.inbox.full(b.notices) {
-		return nil
-	}
-	select {
-	case b.notices.room <- struct{}{}:
-	default:
-	}
-	return nil
+	defer b.mu.Unlock()
+	return b.changeLocked(l, topic, on)
 }
 
 func (b *publisher) changeLocked(l *link, topic string, on bool) error {
@@ -153,6 +148,7 @@ func (b *publisher) changeLocked(l *link, topic string, on bool) error {
 		b.forgetLocked()
 		if _, known := p.topics[topic]; known {
 			delete(p.topics, topic)
+			p.topicBytes -= int64(len(topic))
 			b.removeLocked(p, l.origin, topic)
 		}
 		return nil
@@ -163,6 +159,10 @@ func (b *publisher) changeLocked(l *link, topic string, on bool) error {
 	if len(p.topics) >= b.s.opts.MaxSubscriptions {
 		return fmt.Errorf("%w: more than %d subscriptions", ErrLimit, b.s.opts.MaxSubscriptions)
 	}
+	if p.topicBytes+int64(len(topic)) > b.s.opts.MaxTopicBytes {
+		return fmt.Errorf("%w: subscriptions to topics of more than %d bytes", ErrLimit, b.s.opts.MaxTopicBytes)
+	}
+	p.topicBytes += int64(len(topic))
 	if p.topics == nil {
 		p.topics = map[string]struct{}{}
 	}
@@ -171,7 +171,7 @@ func (b *publisher) changeLocked(l *link, topic string, on bool) error {
 	b.longest = max(b.longest, len(topic))
 	pipes := b.topics.at(topic)
 	if *pipes = append(*pipes, p); len(*pipes) == 1 || b.s.opts.XPubVerbose {
-		b.noticeLocked(p, l.origin, 1, topic)
+		b.reportLocked(p, l.origin, 1, topic)
 	}
 	return nil
 }
@@ -183,15 +183,43 @@ func (b *publisher) removeLocked(p *pipe, origin *Origin, topic string) {
 	}
 	if len(*pipes) == 0 {
 		b.topics.remove(topic)
-		b.noticeLocked(p, origin, 0, topic)
+		b.reportLocked(p, origin, 0, topic)
 	}
 }
 
-// noticeLocked queues a report. The order of reports is that of the changes.
-func (b *publisher) noticeLocked(p *pipe, origin *Origin, first byte, topic string) {
-	if b.extended {
-		b.s.inbox.force(b.notices, item{[][]byte{append([]byte{first}, topic...)}, p, origin})
+// reportLocked queues a report. The order of reports is that of the changes. Beyond RecvHWM one that is the
+// opposite of what waits for the same topic cancels it out, and the same is not said twice: so an XPUB that
+// is not read keeps no more than its topics, however often subscribers come and go, and holds none up.
+func (b *publisher) reportLocked(p *pipe, origin *Origin, first byte, topic string) {
+	if !b.extended {
+		return
 	}
+	if e := b.pending[topic]; e != nil && b.reports.Len() >= b.s.opts.RecvHWM {
+		if e.Value.(report).first != first {
+			b.reports.Remove(e)
+			delete(b.pending, topic)
+		}
+		return
+	}
+	b.pending[topic] = b.reports.PushBack(report{topic, first, p, origin})
+	b.s.inbox.ready.ring()
+}
+
+// take returns a report or a message, of both in turn.
+func (b *publisher) take() (item, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.reports.Front()
+	if b.other = !b.other; b.other || e == nil {
+		if it, ok := b.s.inbox.pop(); ok || e == nil {
+			return it, ok
+		}
+	}
+	r := b.reports.Remove(e).(report)
+	if b.pending[r.topic] == e {
+		delete(b.pending, r.topic)
+	}
+	return item{[][]byte{append([]byte{r.first}, r.topic...)}, r.pipe, r.origin}, true
 }
 
 // disconnected ends the subscriptions of the connection; the next one brings its own.
@@ -202,7 +230,7 @@ func (b *publisher) disconnected(p *pipe) {
 	for topic := range p.topics {
 		b.removeLocked(p, nil, topic)
 	}
-	p.topics = nil
+	p.topics, p.topicBytes = nil, 0
 	p.out.reset()
 }
 

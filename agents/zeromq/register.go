@@ -21,7 +21,8 @@ func (r *Router) register(ctx context.Context, p *Peer) error {
 }
 
 // enter gives p its routing id or refuses it. A live peer keeps its id; one that does not answer a PING
-// loses it to the newcomer, after its PeerDown has been published.
+// loses it to the newcomer, after its PeerDown has been published. One of ZMTP 3.0 need not know PING and
+// keeps its id as long as its connection.
 func (r *Router) enter(ctx context.Context, p *Peer) error {
 	if p.id == "" {
 		p.id = rand.Text() // printable: some clients cannot take a sender's name that is not UTF-8
@@ -38,7 +39,7 @@ func (r *Router) enter(ctx context.Context, p *Peer) error {
 	if err := p.conn.SetDeadline(time.Now().Add(timeout + r.cfg.HandshakeTimeout)); err != nil {
 		return err
 	}
-	if !old.up.Load() || old.answers(ctx, timeout) {
+	if !old.up.Load() || old.minor < 1 || old.answers(ctx, timeout) {
 		return fmt.Errorf("%w: by a live peer", ErrRoutingID)
 	}
 	old.Close(ErrReplaced)

@@ -53,8 +53,8 @@ func (r *replier) send(_ context.Context, frames [][]byte) error {
 	if !r.owing {
 		return ErrState
 	}
-	if r.to.out.push(append(r.envelope, frames...)) != nil {
-		r.s.dropped.Add(1)
+	if err := r.to.out.push(append(r.envelope, frames...)); err != nil {
+		r.s.stats.drop(err, 1)
 	}
 	r.owing, r.to, r.envelope = false, nil, nil
 	return nil

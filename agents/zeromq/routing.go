@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
+	"time"
 )
 
 // routing is ROUTER: the first frame of what is sent names the peer, the first of what is received is added
@@ -50,14 +52,37 @@ func (r *routing) claim(p *pipe, id string) error {
 		id = rand.Text()
 	}
 	if holder := r.table[id]; holder != nil && holder != p {
-		if !r.s.opts.RouterHandover {
+		if !r.s.opts.RouterHandover && holder != p.replaces {
 			return fmt.Errorf("%w: by a live peer", ErrRoutingID)
 		}
 		holder.end(ErrReplaced)
 	}
 	r.forgetLocked(p)
-	p.id = id
+	p.id, p.replaces = id, nil
 	r.table[id] = p
+	return nil
+}
+
+// displace returns nil when the holder of p's routing id is dead, so that p may claim it. The handshake over
+// conn may wait for as long as the holder may take to answer.
+func (r *routing) displace(conn net.Conn, p *pipe) error {
+	r.mu.RLock()
+	holder := r.table[p.id]
+	r.mu.RUnlock()
+	if holder == nil { // gone in between
+		return nil
+	}
+	timeout := r.s.opts.HeartbeatTimeout
+	orDefault(&timeout, 3*time.Second)
+	if err := conn.SetDeadline(time.Now().Add(timeout + r.s.opts.HandshakeTimeout)); err != nil {
+		return err
+	}
+	if l := holder.link.Load(); l == nil || l.alive(timeout) {
+		return fmt.Errorf("%w: by a live peer", ErrRoutingID)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.replaces = holder
 	return nil
 }
 
@@ -87,10 +112,14 @@ func (r *routing) send(_ context.Context, frames [][]byte) error {
 	if errors.Is(err, ErrClosed) {
 		err = ErrUnroutable
 	}
-	if err == nil || r.s.opts.RouterMandatory {
+	switch {
+	case err == nil:
+		return nil
+	case r.s.opts.RouterMandatory:
+		r.s.stats.meet(err, 1)
 		return err
 	}
-	r.s.dropped.Add(1)
+	r.s.stats.drop(err, 1)
 	return nil
 }
 

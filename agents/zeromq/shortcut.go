@@ -10,15 +10,15 @@ type shortcut struct {
 	stopped bool // guarded by to.mu
 }
 
-// pass takes messages from the front of buf and returns how many bytes they are.
-func (c *shortcut) pass(buf []byte, limits limits) (taken int) {
+// pass takes messages from the front of buf and returns how many bytes and messages they are.
+func (c *shortcut) pass(buf []byte, limits limits) (taken, messages int) {
 	b := c.to
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.stopped {
-		return 0
+		return 0, 0
 	}
-	run, count, messages := 0, 0, 0
+	run, count := 0, 0
 	for {
 		m, ok := parseMessage(buf[taken:], limits)
 		if !ok {
@@ -35,7 +35,7 @@ func (c *shortcut) pass(buf []byte, limits limits) (taken int) {
 	}
 	b.publishLocked(buf[run:taken], count)
 	c.passed(messages)
-	return taken
+	return taken, messages
 }
 
 func (c *shortcut) stop() {
@@ -50,7 +50,9 @@ func (l *link) forward(buf []byte) int {
 	if c == nil || l.pipe.came != l.pipe.passed.Load() {
 		return 0
 	}
-	return c.pass(buf, l.in.limits)
+	taken, messages := c.pass(buf, l.in.limits)
+	l.pipe.sock.stats.in.Add(uint64(messages))
+	return taken
 }
 
 // takeShortcut opens one between two sockets that can have it and have none; end closes it.

@@ -26,7 +26,7 @@ type Socket struct {
 	door    door
 	buffers buffers
 	monitor *observables.Subject[MonitorEvent]
-	dropped atomic.Uint64
+	stats   socketCounters
 
 	// zmq4.Socket's methods bear no context, so the socket keeps the one that its connections live in.
 	life    context.Context //nolint:containedctx // see above
@@ -166,11 +166,18 @@ func (s *Socket) isClosing() bool {
 // Monitor reports connections gained, lost and refused. A subscriber that is slow loses the oldest events.
 func (s *Socket) Monitor() observables.Stream[MonitorEvent] { return s.monitor.Stream() }
 
-func (s *Socket) report(e MonitorEvent) { s.monitor.OnNext(e) } // DropOldest: does not wait
+func (s *Socket) report(e MonitorEvent) { // DropOldest: does not wait
+	switch e.Kind {
+	case PeerUp:
+		s.stats.connected.Add(1)
+	case Refused:
+		s.stats.refused.Add(1)
+	}
+	s.monitor.OnNext(e)
+}
 
-// Dropped counts the messages that were dropped because a peer's queue was full, or, by a ROUTER or REP,
-// because nobody has the routing id any more.
-func (s *Socket) Dropped() uint64 { return s.dropped.Load() }
+// Dropped is Stats().Dropped.
+func (s *Socket) Dropped() uint64 { return s.stats.dropped.Load() }
 
 // Peers counts the connections that are up.
 func (s *Socket) Peers() int {

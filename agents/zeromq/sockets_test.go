@@ -306,7 +306,7 @@ func TestRouterHandover(t *testing.T) {
 	put(t, router, "id", "y")
 	want(t, newer, "y")
 
-	strict, url := bound(t, zmq4.Router, zeromq.Options{})
+	strict, url := bound(t, zmq4.Router, zeromq.Options{HeartbeatTimeout: patience})
 	old = rawPeer(t, url[len("tcp://"):], "id")
 	peers(t, strict, 1)
 	newer = dialled(t, zmq4.Dealer, zeromq.Options{RoutingID: "id"}, url)
@@ -315,6 +315,45 @@ func TestRouterHandover(t *testing.T) {
 	expectFrame(t, old, 0, "y")
 	old.Close()
 	want(t, strict, "id", "waits")
+}
+
+// Without RouterHandover a newcomer gets a routing id only when its holder does not answer a PING.
+func TestRoutingIDOfASilentPeer(t *testing.T) {
+	t.Parallel()
+	router, url := bound(t, zmq4.Router, zeromq.Options{HeartbeatTimeout: 300 * time.Millisecond})
+	down, refused := monitor(t, router, zeromq.PeerDown), monitor(t, router, zeromq.Refused)
+	address := url[len("tcp://"):]
+
+	livePeer(t, address, "live")
+	peers(t, router, 1)
+	for range 3 {
+		dialRaw(t, address).Write(hello("DEALER", "live"))
+		if e := <-refused; !errors.Is(e.Reason, zeromq.ErrRoutingID) || e.Origin.RoutingID != "live" {
+			t.Errorf("refused: %+v because of %v", e.Origin, e.Reason)
+		}
+	}
+	old := dialRaw(t, address) // of ZMTP 3.0, which does not know PING
+	words := hello("DEALER", "old")
+	words[11] = 0
+	old.Write(words)
+	peers(t, router, 2)
+	dialRaw(t, address).Write(hello("DEALER", "old"))
+	if e := <-refused; !errors.Is(e.Reason, zeromq.ErrRoutingID) {
+		t.Errorf("refused because of %v", e.Reason)
+	}
+
+	silent := rawPeer(t, address, "silent")
+	peers(t, router, 3)
+	newer := dialled(t, zmq4.Dealer, zeromq.Options{RoutingID: "silent"}, url)
+	if e := <-down; !errors.Is(e.Reason, zeromq.ErrReplaced) || e.Origin.RoutingID != "silent" {
+		t.Errorf("down: %+v because of %v", e.Origin, e.Reason)
+	}
+	expectClosed(t, silent)
+	put(t, newer, "x")
+	want(t, router, "silent", "x")
+	put(t, router, "silent", "y")
+	want(t, newer, "y")
+	peers(t, router, 3)
 }
 
 func TestPair(t *testing.T) {

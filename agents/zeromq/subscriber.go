@@ -83,8 +83,8 @@ func (b *subscriber) send(_ context.Context, frames [][]byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for p := range b.pipes {
-		if errors.Is(p.out.push(frames), ErrFull) {
-			b.s.dropped.Add(1)
+		if err := p.out.push(frames); errors.Is(err, ErrFull) {
+			b.s.stats.drop(err, 1)
 		}
 	}
 	return nil
