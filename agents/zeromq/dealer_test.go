@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq"
+	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
 // startDealer runs a Dealer until the test ends or stop is called.
@@ -266,18 +267,27 @@ func TestCutWrites(t *testing.T) {
 		{[]byte("a"), {}, []byte("c")}, {make([]byte, 300)}, {make([]byte, 9000), []byte("z")},
 		{make([]byte, 31<<10)}, {{}}, {[]byte("end")},
 	}
-	whole, sent, err := zeromq.WriteUntil(1<<20, messages)
-	if err != nil || sent != len(messages) {
-		t.Fatalf("%d sent, %v", sent, err)
-	}
-	for cut := 0; cut < len(whole); cut += 1 + cut%7 { // about a quarter of all places
-		written, sent, err := zeromq.WriteUntil(cut, messages)
-		if err == nil || !bytes.Equal(written, whole[:cut]) {
-			t.Fatalf("cut at %d: %d bytes written, %v", cut, len(written), err)
+	s, opener := newKeys().session(t)
+	for _, sealer := range []*curve.Sealer{nil, s.s} {
+		whole, sent, err := zeromq.WriteUntil(1<<20, messages, sealer)
+		if err != nil || sent != len(messages) {
+			t.Fatalf("%d sent, %v", sent, err)
 		}
-		got, _, _ := zeromq.Decode(written, 1<<20, 1<<20, 1<<20, 10)
-		if sent != len(got) {
-			t.Fatalf("cut at %d: %d counted, the peer has %d", cut, sent, len(got))
+		for cut := 0; cut < len(whole); cut += 1 + cut%7 { // about a quarter of all places
+			written, sent, err := zeromq.WriteUntil(cut, messages, sealer)
+			if err == nil || len(written) != cut || sealer == nil && !bytes.Equal(written, whole[:cut]) {
+				t.Fatalf("cut at %d: %d bytes written, %v", cut, len(written), err)
+			}
+			var got []zeromq.Message
+			if sealer == nil {
+				got, _, _ = zeromq.Decode(written, 1<<20, 1<<20, 1<<20, 10)
+			} else {
+				got, _, _ = zeromq.DecodeSealed(opener, written, 1<<20, 1<<20, 1<<20, 10)
+				cut += 100
+			}
+			if sent != len(got) {
+				t.Fatalf("cut at %d: %d counted, the peer has %d", cut, sent, len(got))
+			}
 		}
 	}
 }

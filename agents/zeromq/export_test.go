@@ -59,8 +59,8 @@ func Handshake(data []byte, chunk int, s Security) (routingID string, err error)
 	return r.routingID, err
 }
 
-// WriteUntil runs the writer of an outbox over a connection that fails after limit bytes.
-func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err error) {
+// WriteUntil runs the writer of an outbox, with a sealer or without, over a connection that fails after limit bytes.
+func WriteUntil(limit int, messages [][][]byte, s *curve.Sealer) (written []byte, sent int, err error) {
 	conn := &failing{left: limit}
 	o := outbox{maxCount: len(messages), maxBytes: 1 << 30, buffers: &buffers{}}
 	for _, m := range messages {
@@ -68,7 +68,7 @@ func WriteUntil(limit int, messages [][][]byte) (written []byte, sent int, err e
 			return nil, 0, err
 		}
 	}
-	o.conn, o.failed, o.wrote = conn, func(e error) { err = e }, func(n int) { sent += n }
+	o.conn, o.sealer, o.failed, o.wrote = conn, s, func(e error) { err = e }, func(n int) { sent += n }
 	o.commands, o.writing = appendCommand(nil, "PONG", nil), true
 	o.write()
 	if left := o.backlog(); left != len(messages)-sent {
