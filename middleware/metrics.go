@@ -24,15 +24,18 @@ func Metrics(meter Meter) message.Middleware {
 		}
 		return message.HandlerFunc(func(ctx context.Context, m *message.Message) error {
 			begin, returned := time.Now(), false
-			done := func(err error) { meter.Handled(m.Type, Outcome(err), time.Since(begin)) }
 			defer func() {
 				if !returned { // the panic goes on
-					done(errPanicked)
+					meter.Handled(m.Type, Outcome(errPanicked), time.Since(begin))
 				}
 			}()
 			err := next.Handle(ctx, m)
 			returned = true
-			return outcome(err, done)
+			if _, goesOn := err.(*message.Pending); !goesOn { // without a function on the heap
+				meter.Handled(m.Type, Outcome(err), time.Since(begin))
+				return err
+			}
+			return outcome(err, func(err error) { meter.Handled(m.Type, Outcome(err), time.Since(begin)) })
 		})
 	}
 }

@@ -1,6 +1,9 @@
 package observables_test
 
 import (
+	"runtime"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,6 +35,40 @@ func TestFiveOperatorsDoNotAllocate(t *testing.T) {
 	}
 	sub.Dispose()
 	wait(t, "done", sub.Done())
+}
+
+// TestASubscriptionIsOneGoroutineAndFiveKiB, stack included, whatever the number of operators that need no goroutine. It counts
+// goroutines and memory, so nothing runs beside it.
+func TestASubscriptionIsOneGoroutineAndFiveKiB(t *testing.T) {
+	const n = 2000
+	s := observables.NewSubject[*benchItem](observables.Config{})
+	used := func() (goroutines int, bytes int64) {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return runtime.NumGoroutine(), int64(m.HeapAlloc + m.StackInuse)
+	}
+	goroutines, bytes := used()
+	subs := make([]*observables.Subscription, n)
+	for i := range subs {
+		subs[i] = fiveOps(s.Stream()).Subscribe(t.Context(), nil, nil, nil)
+	}
+	more, mem := used()
+	each := (mem - bytes) / n
+	t.Logf("%d bytes and %.2f goroutines a subscription", each, float64(more-goroutines)/n)
+	if more-goroutines > n+2 || each > 8<<10 && !raceEnabled() {
+		t.Errorf("%d goroutines and %d bytes each for %d subscriptions, want one and about 5 KiB", more-goroutines, each, n)
+	}
+	s.OnCompleted()
+	for _, sub := range subs {
+		wait(t, "done", sub.Done())
+	}
+}
+
+// raceEnabled reports whether the race detector is on, which makes everything larger.
+func raceEnabled() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // What an operator with a goroutine of its own costs is a queue, not memory.

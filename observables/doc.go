@@ -69,6 +69,8 @@
 //
 // # Testing
 //
+// Each sentence of the contract has a test of its own in contract_test.go; its examples show whole programs.
+//
 // Publish, complete the subject, wait for Done, look at what the handler got: nothing needs a sleep. In a
 // synctest bubble synctest.Wait says that all that was published has been handled. A test that forgets to
 // end a subscription fails its package's goleak check.

@@ -67,6 +67,7 @@ func ThrottleLatest[T any](d time.Duration) Op[T, T] {
 		var latest T
 		var until time.Time
 		pending := false
+		emitted := false // one of this batch; what piled up behind it during a slow call is superseded
 		emit := func(now time.Time) {
 			pending, until = false, now.Add(d)
 			v := latest
@@ -79,13 +80,15 @@ func ThrottleLatest[T any](d time.Duration) Op[T, T] {
 				if pending {
 					return
 				}
-				if now := time.Now(); !now.Before(until) {
+				if now := time.Now(); !emitted && !now.Before(until) {
+					emitted = true
 					emit(now)
 					return
 				}
 				pending = true
 			},
 			tick: func(now time.Time) time.Time {
+				emitted = false
 				if pending && !now.Before(until) {
 					emit(now)
 				}

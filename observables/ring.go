@@ -47,10 +47,18 @@ func newRing[T any](cfg Config, sc *scope) *ring[T] {
 }
 
 // offer queues v without waiting. It returns false when the policy is Block and there is no room.
+//
+// It is the path of every item: what it usually does is written out, without a call or a defer.
 func (r *ring[T]) offer(v T) bool {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.putLocked(v)
+	if len(r.buf) < r.max && r.signaled && r.waiters == 0 && !r.closed {
+		r.buf = append(r.buf, v)
+		r.mu.Unlock()
+		return true
+	}
+	taken := r.putLocked(v)
+	r.mu.Unlock()
+	return taken
 }
 
 // offerAll queues as many of vs as it can without waiting and returns how many are dealt with.

@@ -35,10 +35,26 @@ func NewSubject[T any](cfg Config) *Subject[T] {
 // while it waited: those still full then may have missed v. Calls from one goroutine arrive in order
 // everywhere.
 func (s *Subject[T]) Publish(ctx context.Context, v T) error {
+	st := s.state.Load()
+	for i, r := range st.rings {
+		if !r.offer(v) {
+			return s.publishSlowly(ctx, st.rings[i:], v)
+		}
+	}
+	if st.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// publishSlowly hands v to rings of which the first is full: it waits for that, and others like it, last.
+func (s *Subject[T]) publishSlowly(ctx context.Context, rings []*ring[T], v T) error {
 	var few [4]*ring[T]
-	full, err := s.offer(v, few[:0])
-	if err != nil || len(full) == 0 {
-		return err
+	full := append(few[:0], rings[0])
+	for _, r := range rings[1:] {
+		if !r.offer(v) {
+			full = append(full, r)
+		}
 	}
 	return s.pushTo(ctx, full, v)
 }

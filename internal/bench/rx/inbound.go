@@ -23,9 +23,16 @@ type inbound struct {
 	m      *message.Message
 }
 
+// Watch is what of an agent's metrics a message passes; nil: none.
+type Watch interface {
+	middleware.Meter
+
+	In(typ string)
+}
+
 // Inbound is the way of a message through an agent: decode, rate limit, session check with a cached verdict,
 // mux and handler. All is done for each of 1000 clients in turn.
-func Inbound(ctx context.Context) (Flow, error) {
+func Inbound(ctx context.Context, watch Watch) (Flow, error) {
 	const clients = 1000
 	limit, err := middleware.NewRateLimit(middleware.RateLimitConfig{PerSecond: 1e9, Burst: 1 << 30})
 	if err != nil {
@@ -50,12 +57,20 @@ func Inbound(ctx context.Context) (Flow, error) {
 	}
 	mux, handled := message.NewMux(), 0
 	mux.Register("ChatRoomMessage", message.HandlerFunc(func(context.Context, *message.Message) error { handled++; return nil }))
+	var meter middleware.Meter
+	if watch != nil {
+		meter = watch
+	}
+	handler := middleware.Metrics(meter)(mux)
 	arrived := observables.NewSubject[frame](observables.Config{})
 	var failed atomic.Int64
 	var reason atomic.Value
 	sub := observables.Pipe3(arrived.Stream(),
 		observables.MapErr(func(f frame) (inbound, error) {
 			m, _, err := message.Decode(f.body, 1<<16)
+			if watch != nil && err == nil {
+				watch.In(m.Type)
+			}
 			return inbound{f.client, keys[f.client], m}, err
 		}),
 		observables.Filter(func(r inbound) bool { return limit.Take(r.key) == 0 }),
@@ -63,7 +78,7 @@ func Inbound(ctx context.Context) (Flow, error) {
 	).Subscribe(ctx, func(c observables.Checked[inbound, string]) {
 		if c.Err != nil {
 			failed.Add(1)
-		} else if err := mux.Handle(ctx, c.Item.m); err != nil {
+		} else if err := handler.Handle(ctx, c.Item.m); err != nil {
 			failed.Add(1)
 			reason.Store(err.Error())
 		}

@@ -18,23 +18,29 @@ func TestFlowsRun(t *testing.T) {
 			t.Errorf("got %+v, want a time", c)
 		}
 	}
-	f, err := rx.Inbound(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	for _, watch := range []rx.Watch{nil, rx.Metrics()} {
+		f, err := rx.Inbound(t.Context(), watch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rx.Measure(f, 1, 5000) // panics if one is lost
 	}
-	rx.Measure(f, 1, 5000) // panics if one is lost
 }
 
 func BenchmarkInbound(b *testing.B) {
-	f, err := rx.Inbound(b.Context())
-	if err != nil {
-		b.Fatal(err)
+	for name, watch := range map[string]rx.Watch{"metrics=off": nil, "metrics=on": rx.Metrics()} {
+		b.Run(name, func(b *testing.B) {
+			f, err := rx.Inbound(b.Context(), watch)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				f.Publish(nil)
+			}
+			f.Finish()
+		})
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		f.Publish(nil)
-	}
-	f.Finish()
 }
 
 func BenchmarkObservables(b *testing.B) {
