@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-zeromq/zmq4"
-
 	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
 
@@ -79,8 +77,8 @@ func (s *Socket) newLink(p *pipe, conn net.Conn) *link {
 		conn: conn, limits: s.opts.limits(), buf: make([]byte, minReadBuffer),
 		onRead: l.pulse.hear, onCommand: c.handle,
 	}
-	if s.kind == socketKind(zmq4.XSub) {
-		l.in.forward = l.forward
+	if sub, ok := s.pattern.(*subscriber); ok && sub.extended {
+		l.in.forward = func(buf []byte) int { return l.forward(sub, buf) }
 	}
 	if s.kind.publishes() {
 		c.other = l.subscription

@@ -21,7 +21,7 @@ func proxy(ctx context.Context, a, b *Socket, passed func(int)) error {
 	ways.Go(func() { errB = pass(inner, stop, b, a, func(int) {}) })
 	ways.Wait()
 	if ctx.Err() != nil { // which the sockets may have known first, and closed
-		return nil //nolint:nilerr // the end that was asked for
+		return nil
 	}
 	return errors.Join(errA, errB)
 }
@@ -42,7 +42,7 @@ func pass(ctx context.Context, stop context.CancelFunc, from, to *Socket, passed
 		case errors.Is(err, ErrUnsupported):
 			return nil
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // the end that was asked for
+			return nil
 		case errors.Is(err, ErrUnroutable), errors.Is(err, ErrFull), errors.Is(err, ErrNoFrames):
 			// of a ROUTER with RouterMandatory: costs that message
 		default:

@@ -45,8 +45,8 @@ func (c *shortcut) stop() {
 }
 
 // forward is the decoder's of a connection to an XSUB.
-func (l *link) forward(buf []byte) int {
-	c := l.pipe.sock.pattern.(*subscriber).shortcut.Load()
+func (l *link) forward(sub *subscriber, buf []byte) int {
+	c := sub.shortcut.Load()
 	if c == nil || l.pipe.came != l.pipe.passed.Load() {
 		return 0
 	}

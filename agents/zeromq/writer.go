@@ -66,14 +66,14 @@ func (w *writer) write(commands []byte, parcels []parcel) {
 func (w *writer) seal(commands []byte, parcels []parcel) {
 	scratch := w.buffers.get(bufferCap, true)
 	defer w.buffers.put(scratch)
-	buf, before := (*scratch)[:0], int64(0)
+	buf := (*scratch)[:0]
 	for len(commands) > 0 && w.err == nil {
 		h, n := parseHeader(commands)
 		end := n + int(h.size)
 		buf, w.err = w.sealer.AppendFrame(buf, flagCommand, commands[n:end])
 		commands = commands[end:]
 	}
-	before = int64(len(buf))
+	before := int64(len(buf))
 	for i := range parcels {
 		parcels[i].each(func(flags byte, body []byte) bool {
 			if len(buf)+curve.SealedSize(len(body)) > bufferCap && len(buf) > 0 {

@@ -22,14 +22,14 @@ func main() {
 	}
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 3, "interleaved rounds; the figures are medians")
-	flag.DurationVar(&o.during, "during", 500*time.Millisecond, "how long one measurement sends")
+	flag.DurationVar(&o.during, "during", 250*time.Millisecond, "how long one measurement sends")
 	flag.BoolVar(&o.quick, "quick", false, "two minutes: shorter, fewer cases, only ours and libzmq")
 	flag.StringVar(&o.profiles, "profile", "", "write CPU profiles of our ends to this directory")
 	only := flag.String("only", "", "a regular expression: the cases to measure")
 	who := flag.String("who", "", "a regular expression: the contenders")
 	flag.Parse()
 	if o.quick {
-		o.during = min(o.during, 250*time.Millisecond)
+		o.during = min(o.during, 150*time.Millisecond)
 		if *who == "" {
 			*who = "^ours|^libzmq"
 		}
