@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 )
@@ -87,7 +88,9 @@ func (m *measurement) ratios(who string, of func(figure) float64) (all []float64
 			break
 		}
 		if base := m.figures[libzmq][i]; f.void == "" && base.void == "" {
-			all = append(all, of(f)/of(base))
+			if r := of(f) / of(base); r > 0 && r < math.MaxFloat64 { // CPU of servers comes in hundredths of a second, or not at all
+				all = append(all, r)
+			}
 		}
 	}
 	return all
