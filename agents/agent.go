@@ -57,6 +57,9 @@ type Agent struct {
 	modules    []Module
 	ready      int // modules that are set up
 	background []func(context.Context) error
+	sockets    holdings      // what the program has opened
+	servers    holdings      // routers and brokers that it runs
+	inproc     zeromq.Inproc // where its sockets find each other
 
 	dropped    atomic.Int64 // frames that were neither an envelope nor to be relayed
 	started    atomic.Bool
@@ -121,6 +124,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.started.Swap(true) {
 		return errors.New("agents: an Agent runs once")
 	}
+	defer a.flushTraces(ctx)
 	if err := a.open(ctx); err != nil {
 		a.close()
 		return err
@@ -131,6 +135,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	parts, live := errgroup.WithContext(live)
+	a.sockets.begin(live)
+	a.servers.begin(live)
 	err := a.start(ctx, live, parts)
 	if err == nil && ctx.Err() == nil {
 		a.announce()
@@ -143,7 +149,6 @@ func (a *Agent) Run(ctx context.Context) error {
 	stop()
 	broken := parts.Wait() // first: while a part runs, it may begin operations
 	a.operations.Wait()
-	a.flushTraces(ctx)
 	if errors.Is(err, broken) {
 		return err
 	}
@@ -154,6 +159,12 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) open(ctx context.Context) (err error) {
 	if err = a.watch(ctx); err != nil {
 		return err
+	}
+	if a.cfg.Redis == NoBroker {
+		if types := a.jobHandlers.Types(); len(types) > 0 {
+			return fmt.Errorf("agents: Handle(%q) needs a broker, and Redis is %q", types[0], NoBroker)
+		}
+		return nil
 	}
 	url := a.cfg.Redis
 	if a.cfg.embedded() {
@@ -239,6 +250,26 @@ func (a *Agent) bind(ctx context.Context) (err error) {
 // start runs every part under live.
 func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 	a.serveMetrics(live, parts)
+	if a.broker != nil {
+		if err := a.startBroker(ctx, live, parts); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the end that was asked for
+	}
+	parts.Go(func() error { return a.sweep(live) })
+	for _, work := range a.background {
+		parts.Go(func() error { return work(live) })
+	}
+	if err := a.setUp(ctx); err != nil {
+		return err
+	}
+	return a.startSockets(live, parts)
+}
+
+// startBroker starts what lives on Redis and returns when revocations of sessions are heard of.
+func (a *Agent) startBroker(ctx, live context.Context, parts *errgroup.Group) error {
 	parts.Go(func() error { return a.broker.Run(live) })
 	parts.Go(func() error { return a.router.Run(live) })
 	if a.mesh != nil {
@@ -259,16 +290,8 @@ func (a *Agent) start(ctx, live context.Context, parts *errgroup.Group) error {
 	case <-live.Done():
 		return context.Cause(live)
 	case <-ctx.Done():
-		return nil
 	}
-	parts.Go(func() error { return a.sweep(live) })
-	for _, work := range a.background {
-		parts.Go(func() error { return work(live) })
-	}
-	if err := a.setUp(ctx); err != nil {
-		return err
-	}
-	return a.startSockets(live, parts)
+	return nil
 }
 
 func (a *Agent) startSockets(live context.Context, parts *errgroup.Group) error {
@@ -385,7 +408,10 @@ func (a *Agent) announce() {
 	if a.cfg.Ready == nil {
 		return
 	}
-	where := Addresses{Redis: redisx.Redacted(a.cfg.Redis)}
+	var where Addresses
+	if a.redis != nil {
+		where.Redis = redisx.Redacted(a.cfg.Redis)
+	}
 	if a.embedded != nil {
 		where.Redis = a.embedded.URL()
 	}
@@ -405,7 +431,7 @@ func (a *Agent) announce() {
 }
 
 // Sessions is the store of sessions, for programs that log users in. It is nil before Run has opened the
-// broker; Config.Ready is called after that.
+// broker, and without one; Config.Ready is called after that.
 func (a *Agent) Sessions() *session.Store { return a.sessions }
 
 func newID() string { return rand.Text() }

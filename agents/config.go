@@ -25,7 +25,7 @@ type Config struct {
 	// of the topic. Whoever may connect may publish and hear everything. Both or neither.
 	NotifyPub, NotifySub []string
 
-	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit
+	Redis        string // URL of the broker; empty or "embedded" means one inside this process, which forgets everything at exit; see NoBroker
 	EmbeddedAddr string // host:port of the embedded broker; empty means a free loopback port
 	Prefix       string // of all keys; empty means "m"
 
@@ -73,6 +73,11 @@ type Config struct {
 	Logger *slog.Logger // nil means slog.Default()
 	Ready  func(Addresses)
 }
+
+// NoBroker as Config.Redis makes an agent that is no part of a mesh: it starts no Redis and has no sessions,
+// handlers or rooms, only sockets of its own (Bind, Connect, Client and their like), modules and background
+// work. It needs ZeroMQ and HTTP to be empty, because their clients need sessions.
+const NoBroker = "none"
 
 // Request is what Authorise is asked about.
 type Request struct {
@@ -163,6 +168,8 @@ func (c *Config) Validate() error {
 		return errors.New("agents: Dev needs HTTP: without it nobody can see the page")
 	case c.Dev && !loopback(c.HTTP):
 		return fmt.Errorf("agents: Dev lets anybody make a session, so HTTP must be a loopback address, not %s", c.HTTP)
+	case c.Redis == NoBroker && (len(c.ZeroMQ) > 0 || c.HTTP != ""):
+		return errors.New("agents: ZeroMQ and HTTP need a broker, which Redis says there is none of; Bind opens sockets without one")
 	case c.embedded() && !loopback(c.EmbeddedAddr):
 		return fmt.Errorf("agents: EmbeddedAddr must be a loopback address, not %s: the embedded broker knows no password", c.EmbeddedAddr)
 	}

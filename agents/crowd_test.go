@@ -24,7 +24,7 @@ func TestCrowd(t *testing.T) {
 	db := redis.NewClient(opts)
 	defer db.Close()
 	cfg := config()
-	cfg.Redis = server.URL
+	cfg.Redis, cfg.BindTimeout = server.URL, time.Minute // connecting them all takes a while on a busy machine
 	r := run(t, cfg, nil)
 	const crowd = 1000
 	clients := make([]*client, crowd)

@@ -38,6 +38,12 @@
 // When the ctx of Run ends the agent drains: it accepts nothing more, finishes and answers what is in
 // work, tells its clients (Logout Drain, 1001), hands its jobs back, and leaves the directory.
 //
+// # Sockets of a program's own
+//
+// Bind and Connect open ZeroMQ sockets of any type, Client and NotificationClient speak the formats of
+// Very Powerful Agents, Router and NotificationBroker serve them. They may be opened from a Module's Setup
+// on and end with the agent. An agent that has nothing else needs no broker: see NoBroker.
+//
 // # Testing
 //
 // Without Config.Redis the broker runs inside the process; ports may be 0, Config.Ready tells the real ones.

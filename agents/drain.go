@@ -13,6 +13,8 @@ import (
 func (a *Agent) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.DrainWithin)
 	defer cancel()
+	defer a.servers.end(ctx)
+	defer a.sockets.end(ctx)
 	defer a.shutDown(ctx)
 	if a.dealers != nil {
 		a.dealers.StopAccepting()

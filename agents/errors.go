@@ -10,6 +10,9 @@ import (
 	"github.com/agentmesh/agentmesh/router"
 )
 
+// ErrNoBroker is returned when the agent runs with NoBroker, or has not opened its broker yet.
+var ErrNoBroker = errors.New("agents: there is no broker")
+
 var unavailable = &message.Error{
 	Code: message.Unavailable, Retry: true, RetryAfter: time.Second,
 	Message: "the broker does not answer; nothing was accepted, send it again with the same id",

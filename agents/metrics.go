@@ -122,8 +122,10 @@ func (a *Agent) tell(ctx context.Context, s *telemetry.State) {
 		s.ZeroMQ(z.Accepted, z.Refused, z.In, z.Out, z.TooLarge)
 		s.Dropped("zeromq", z.Overflows)
 	}
-	a.tellRouter(s)
-	a.tellQueues(ctx, s)
+	if a.broker != nil {
+		a.tellRouter(s)
+		a.tellQueues(ctx, s)
+	}
 }
 
 func (a *Agent) tellRouter(s *telemetry.State) {
@@ -148,6 +150,9 @@ type depths struct {
 }
 
 const depthsEvery = time.Second
+
+// look holds the lock while it asks, so that others who scrape at the same time wait for its answer instead of
+// asking too.
 
 func (d *depths) look(ctx context.Context, b *jobs.Broker, types []string) ([]jobs.QueueStats, error) {
 	d.mu.Lock()

@@ -33,23 +33,8 @@ func (r Relay) validate() error {
 // relayType marks a request to relay among the messages of a client.
 const relayType = "mesh.relay"
 
-// relayFrame is the type frame of a client's message to a client.
-const relayFrame = 1
-
-// isRelay reports whether frames are [name, type 1, payload, …]. The type is a big-endian number of any
-// length, as the Python side reads it.
-func isRelay(frames [][]byte) bool {
-	if len(frames) < 3 || len(frames[1]) == 0 {
-		return false
-	}
-	kind := frames[1]
-	for _, b := range kind[:len(kind)-1] {
-		if b != 0 {
-			return false
-		}
-	}
-	return kind[len(kind)-1] == relayFrame
-}
+// isRelay reports whether frames are [name, type 1, payload, …].
+func isRelay(frames [][]byte) bool { return len(frames) >= 3 && isKind(frames[1], relayFrame) }
 
 // forAgent reports whether the name of a relay message is the agent's own: its payload is an envelope.
 func (a *Agent) forAgent(name []byte) bool { return len(name) == 0 || string(name) == a.cfg.Name }

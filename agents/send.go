@@ -67,6 +67,9 @@ func (s Audience) Messages() observables.Stream[*message.Message] {
 // agent), the time. Inside a job's handler the message carries the job's identity, so that a handler that
 // runs a second time sends nothing twice as long as it sends the same in the same order.
 func (s Audience) Send(ctx context.Context, m *message.Message) error {
+	if s.agent.router == nil {
+		return ErrNoBroker
+	}
 	out := *m
 	out.To = s.to
 	if out.Type == "" {

@@ -247,7 +247,7 @@ func (d *decoder) sealed(h frameHeader, n int) (wait bool, err error) {
 	default:
 		d.r = body
 		d.left, d.skip, d.flags = int64(size), false, h.flags
-		d.body = make([]byte, 0, min(size, firstBody))
+		d.body = make([]byte, 0, min(size, firstBody+curve.Overhead))
 		return false, nil
 	}
 }

@@ -355,7 +355,7 @@ func TestStoppedPeersDelayNobody(t *testing.T) {
 			for range 2 {
 				put(t, push, "x", string(body))
 			}
-			_, err := live.Recv()
+			_, err := live.RecvFrames(context.Background()) //nolint:contextcheck // over is not for waiting
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -65,8 +65,13 @@ func (w *writer) write(commands []byte, parcels []parcel) {
 // proves its end.
 func (w *writer) seal(commands []byte, parcels []parcel) {
 	scratch := w.buffers.get(bufferCap, true)
-	defer w.buffers.put(scratch)
 	buf := (*scratch)[:0]
+	defer func() {
+		if cap(buf) <= takeBytes { // a long frame has made it grow
+			*scratch = buf[:0]
+		}
+		w.buffers.put(scratch)
+	}()
 	for len(commands) > 0 && w.err == nil {
 		h, n := parseHeader(commands)
 		end := n + int(h.size)

@@ -56,8 +56,10 @@ var House = []Place{
 
 	{Dir: "internal/archtest", Floor: forTests},
 	{Dir: "internal/doctest", Floor: forTests},
+	{Dir: "internal/interop", Floor: forTests, Owns: []string{"github.com/go-zeromq/zmq4"}},
 	{Dir: "internal/leaktest", Floor: forTests, Owns: []string{"go.uber.org/goleak"}},
 	{Dir: "internal/testbrowser", Floor: forTests, Owns: []string{"github.com/chromedp"}},
+	{Dir: "internal/testrun", Floor: forTests},
 	{Dir: "internal/testredis", Floor: forTests, Owns: []string{"github.com/redis/go-redis", "github.com/Shopify/toxiproxy"}},
 	{Dir: "internal/bench/...", Floor: forTests, Owns: []string{"golang.org/x/sync", "github.com/go-zeromq/zmq4", "github.com/gorilla/websocket", "github.com/redis/go-redis"}},
 }

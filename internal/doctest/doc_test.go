@@ -113,6 +113,21 @@ func TestReadmeShowsExamples(t *testing.T) {
 	}
 }
 
+// TestReadmeListsExamples: every example is in the README's table.
+func TestReadmeListsExamples(t *testing.T) {
+	t.Parallel()
+	all := allPages(t)
+	entries, err := os.ReadDir(filepath.Join(root, "examples"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.Contains(all["README.md"], "| ["+e.Name()+"](examples/"+e.Name()+"/main.go) |") {
+			t.Errorf("README.md does not list examples/%s", e.Name())
+		}
+	}
+}
+
 // program builds the command once and gives its path.
 func program(t *testing.T) string {
 	t.Helper()

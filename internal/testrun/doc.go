@@ -1,0 +1,2 @@
+// Package testrun runs the examples inside a test and reads what they print.
+package testrun
