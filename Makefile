@@ -10,7 +10,7 @@ BENCHTIME  ?= 1s
 export PATH := $(PATH):/usr/local/go/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt lint bench bench-rx bench-jobs interop-vpa bench-vpa fuzz chaos chaos-jobs demo clean
+.PHONY: help run test check fmt lint bench bench-rx bench-jobs bench-zmq interop-vpa bench-vpa fuzz chaos chaos-jobs demo clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ bench-rx: ## Compare the observables with other libraries for streams (RxPY: apt
 
 bench-jobs: ## Compare jobs with asynq, NATS JetStream and redis-benchmark, side by side (5 minutes)
 	@cd internal/bench/peers && $(GO) run ./jobs
+
+bench-zmq: ## Compare the ZeroMQ sockets with libzmq, pebbe/zmq4, pyzmq and zmq4 (5 minutes; ARGS=-quick: 2)
+	@LIBZMQ=dev .ci/setup
+	@cd internal/bench/peers && $(GO) run ./zmq $(ARGS)
 
 interop-vpa: ## Test against Very Powerful Agents from the package index, or from a checkout: VPA=PATH
 	@.ci/setup

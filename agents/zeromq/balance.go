@@ -62,7 +62,7 @@ func (b *balancer) try(frames [][]byte) (*pipe, error) {
 		if errors.Is(err, ErrNoFrames) {
 			return nil, err
 		}
-		b.s.stats.meet(err)
+		b.s.stats.meet(err, 1)
 	}
 	return nil, ErrFull
 }

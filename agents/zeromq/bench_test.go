@@ -139,3 +139,18 @@ func BenchmarkEcho(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
 }
+
+// BenchmarkDecode is what reading costs beside the system calls.
+func BenchmarkDecode(b *testing.B) {
+	for name, frames := range map[string][][]byte{
+		"64B": {make([]byte, 64)}, "3x": {make([]byte, 16), make([]byte, 16), make([]byte, 256)}, "4KB": {make([]byte, 4096)},
+	} {
+		b.Run(name, func(b *testing.B) {
+			message := zeromq.AppendMessage(nil, frames...)
+			b.ReportAllocs()
+			if err := zeromq.DecodeStream(b.N, message); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}

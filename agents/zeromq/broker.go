@@ -153,7 +153,7 @@ func (b *Broker) note(e MonitorEvent) {
 
 // proxy is Proxy with a count of what is published.
 func (b *Broker) proxy(ctx context.Context, publishers, subscribers *Socket) error {
-	return proxy(ctx, publishers, subscribers, func() { b.passed.Add(1) })
+	return proxy(ctx, publishers, subscribers, func(n int) { b.passed.Add(uint64(n)) })
 }
 
 // Addrs returns the endpoints that are bound, with the real ports; none before Run has bound them.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,11 +22,12 @@ import (
 type Dealer struct {
 	cfg      DealerConfig
 	endpoint endpoint
-	buffers  sync.Pool
+	buffers  buffers
 	out      outbox
 	room     chan struct{} // capacity 1; the queue has become shorter
 	waiting  atomic.Int32  // Sends that wait for room
 	messages chan [][]byte
+	pile     *pile // in place of messages; nil: not asked for
 	events   chan DealerEvent
 	started  atomic.Bool
 	done     chan struct{}
@@ -54,10 +56,12 @@ func NewDealer(cfg DealerConfig) (*Dealer, error) {
 		events:   make(chan DealerEvent, 64),
 		done:     make(chan struct{}),
 	}
-	d.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
 	d.out = outbox{
 		maxCount: cfg.QueueMessages, maxBytes: int(cfg.QueueBytes), timeout: cfg.WriteTimeout,
 		buffers: &d.buffers, wrote: func(int) { d.wake() },
+	}
+	if cfg.Batches {
+		d.pile = newPile(cfg.Inbox)
 	}
 	return d, nil
 }
@@ -71,7 +75,8 @@ func (d *Dealer) Messages() <-chan [][]byte { return d.messages }
 func (d *Dealer) Events() <-chan DealerEvent { return d.events }
 
 // Send queues one message and blocks while the queue is full, connected or not, until ctx ends. It returns
-// ErrClosed once Run is ending. Neither frames nor their bytes may be modified afterwards.
+// ErrClosed once Run is ending. A message of up to 8 KB is copied; the bytes of a longer one must not be
+// modified afterwards.
 func (d *Dealer) Send(ctx context.Context, frames ...[]byte) error {
 	for {
 		err := d.out.push(frames)
@@ -255,17 +260,29 @@ func (c *dealing) read(ctx context.Context, in *decoder) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range batch {
-			if m.TooLarge {
-				c.dealer.cfg.Logger.Warn("zeromq: message over MaxMessage skipped", "endpoint", c.dealer.endpoint.String())
-				continue
-			}
-			select {
-			case c.dealer.messages <- m.Frames:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if err := c.deliver(ctx, batch); err != nil {
+			return err
 		}
 		c.pulse.hear()
 	}
+}
+
+func (c *dealing) deliver(ctx context.Context, batch []Message) error {
+	batch = slices.DeleteFunc(batch, func(m Message) bool {
+		if m.TooLarge {
+			c.dealer.cfg.Logger.Warn("zeromq: message over MaxMessage skipped", "endpoint", c.dealer.endpoint.String())
+		}
+		return m.TooLarge
+	})
+	if c.dealer.pile != nil {
+		return c.dealer.pile.put(ctx, batch)
+	}
+	for _, m := range batch {
+		select {
+		case c.dealer.messages <- m.Frames:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }

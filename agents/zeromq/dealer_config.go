@@ -13,7 +13,8 @@ type DealerConfig struct {
 
 	QueueMessages int   // outbound; Send blocks beyond. 0 means 1000
 	QueueBytes    int64 // 0 means 8 MiB
-	Inbox         int   // messages that wait in Messages; then the socket is not read. 0 means 1000
+	Inbox         int   // messages that wait in Messages or for Receive; then the socket is not read. 0 means 1000
+	Batches       bool  // Receive takes the place of Messages, which stays empty
 
 	ReconnectMin time.Duration // 0 means 100 ms; doubled after each failure, with jitter
 	ReconnectMax time.Duration // 0 means 5 s

@@ -15,6 +15,7 @@ const (
 	maxCommand    = 1 << 10  // PING, PONG, ERROR, SUBSCRIBE are all far below
 	firstBody     = 64 << 10 // allocated on the word of a header; more only as the bytes arrive
 	maxSlab       = 4 << 10
+	maxFrameSlab  = 21 // frames: 512 bytes, up to which Go allocates pointers at the least price
 )
 
 // limits bounds what a peer may send. A message above message, up to twice that, is skipped and reported;
@@ -36,6 +37,7 @@ type decoder struct {
 	peer      *Peer
 	onRead    func()                               // called after each read that brought bytes
 	onCommand func(name string, data []byte) error // data is valid during the call
+	forward   func(buf []byte) int                 // may take encoded messages from the front of buf; may be nil
 
 	buf     []byte
 	r, w    int
@@ -54,6 +56,7 @@ type decoder struct {
 	more  bool
 	flags byte // of its header, when it is sealed
 
+	short  bool // of a message that will fit the buffer
 	batch  []Message
 	slab   []byte
 	frames [][]byte
@@ -78,7 +81,15 @@ func (d *decoder) next() ([]Message, error) {
 
 // decode consumes what is buffered.
 func (d *decoder) decode() error {
+	if d.forward != nil && d.count == 0 && d.left == 0 && d.opener == nil {
+		d.r += d.forward(d.buf[d.r:d.w])
+	}
 	for {
+		for d.whole() {
+		}
+		if d.short {
+			return nil
+		}
 		if d.left > 0 {
 			n := min(d.left, int64(d.w-d.r))
 			if !d.skip {
@@ -133,6 +144,91 @@ func (d *decoder) decode() error {
 			d.body = make([]byte, 0, min(size, firstBody))
 		}
 	}
+}
+
+// whole takes a message that lies in the buffer to its end and keeps every limit, which almost all do. What it
+// does not take is decoded frame by frame.
+func (d *decoder) whole() bool {
+	d.short = false
+	if d.count > 0 || d.left > 0 || d.opener != nil {
+		return false
+	}
+	m, ok := parseMessage(d.buf[d.r:d.w], d.limits)
+	if !ok {
+		// What is missing of a message of several frames is waited for if the buffer can hold it.
+		d.short = m.frames > 0 && m.missing > 0 && m.wire+m.missing <= len(d.buf) && m.within(d.limits)
+		return false
+	}
+	slab, frames := d.room(m)
+	for range m.frames {
+		h, n := parseHeader(d.buf[d.r:d.w])
+		d.r += n
+		at := len(slab)
+		slab = append(slab, d.buf[d.r:d.r+int(h.size)]...)
+		d.r += int(h.size)
+		frames = append(frames, slab[at:len(slab):len(slab)])
+	}
+	d.batch = append(d.batch, Message{Peer: d.peer, Frames: frames})
+	return true
+}
+
+// encodedMessage is what the headers say of a message that lies in a buffer.
+type encodedMessage struct {
+	wire, size, frames int // bytes with and without headers
+	topic, topicEnd    int // its first frame
+	missing            int // bytes of the frame that is not there to its end, as far as its header tells
+}
+
+// within reports whether the limits are kept, of those that a header can break.
+func (m *encodedMessage) within(limits limits) bool {
+	return int64(m.size+m.missing) <= min(limits.frame, limits.message) && m.frames < limits.parts
+}
+
+// parseMessage looks at the message at the start of b. It knows nothing of one that is not there to its end,
+// is beyond a limit or has a command in it.
+func parseMessage(b []byte, limits limits) (m encodedMessage, ok bool) {
+	for more := byte(flagMore); more != 0; m.frames++ {
+		h, n := parseHeader(b[m.wire:])
+		if n == 0 {
+			m.missing = 9
+			return m, false
+		}
+		if h.flags&^(flagMore|flagLong) != 0 {
+			return m, false
+		}
+		if h.size > uint64(len(b)-m.wire-n) {
+			m.missing = n + int(min(h.size, math.MaxInt32))
+			return m, false
+		}
+		if m.wire += n + int(h.size); m.frames == 0 {
+			m.topic, m.topicEnd = n, m.wire
+		}
+		m.size += int(h.size)
+		more = h.flags & flagMore
+	}
+	return m, int64(m.size) <= min(limits.frame, limits.message) && m.frames <= limits.parts
+}
+
+// room returns memory for the bodies and the list of frames of a message. It has just that room, and is a
+// part of what several messages share.
+func (d *decoder) room(m encodedMessage) ([]byte, [][]byte) {
+	size, count := m.size, m.frames
+	left := (d.w - d.r) / m.wire // messages like this one, at least itself
+	if cap(d.frames)-len(d.frames) < count {
+		d.frames = make([][]byte, 0, max(count, min(left*count, maxFrameSlab)))
+	}
+	at := len(d.frames)
+	d.frames = d.frames[:at+count]
+	frames := d.frames[at : at : at+count]
+	if size > maxSlab/4 {
+		return make([]byte, 0, size), frames
+	}
+	if d.slab == nil || cap(d.slab)-len(d.slab) < size {
+		d.slab = make([]byte, 0, max(size, min(left*size, maxSlab/max(size, 1)*size)))
+	}
+	at = len(d.slab)
+	d.slab = d.slab[:at+size]
+	return d.slab[at : at : at+size], frames
 }
 
 // sealed handles a frame with a box around it, all of which must be there before anything in it is believed;

@@ -12,6 +12,9 @@
 //	}, nil, nil)
 //	err = router.Run(ctx)
 //
+// What is fast: SubscribeBatch instead of Subscribe, with one Release for many messages of a peer, and
+// Dealer.Receive with DealerConfig.Batches. What is sent is copied, up to 8 KB, so its memory may be used again.
+//
 // A Socket is any type behind zmq4's interface, with Listen and Dial as often as one likes:
 //
 //	req, err := zeromq.NewSocket(ctx, zmq4.Req, zeromq.Options{})

@@ -2,9 +2,9 @@ package zeromq
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
@@ -62,12 +62,18 @@ func Handshake(data []byte, chunk int, s Security) (routingID string, err error)
 // WriteUntil runs the writer of an outbox, with a sealer or without, over a connection that fails after limit bytes.
 func WriteUntil(limit int, messages [][][]byte, s *curve.Sealer) (written []byte, sent int, err error) {
 	conn := &failing{left: limit}
-	o := outbox{buffers: &sync.Pool{New: func() any { b := make([]byte, 0, bufferCap); return &b }}}
-	batch := make([]queued, len(messages))
-	for i, m := range messages {
-		batch[i] = queued{m, wireSize(m)}
+	o := outbox{maxCount: len(messages), maxBytes: 1 << 30, buffers: &buffers{}}
+	for _, m := range messages {
+		if err := o.push(m); err != nil {
+			return nil, 0, err
+		}
 	}
-	sent, err = o.flush(writer{conn: conn, sealer: s}, appendCommand(nil, "PONG", nil), batch)
+	o.conn, o.sealer, o.failed, o.wrote = conn, s, func(e error) { err = e }, func(n int) { sent += n }
+	o.commands, o.writing = appendCommand(nil, "PONG", nil), true
+	o.write()
+	if left := o.backlog(); left != len(messages)-sent {
+		return nil, 0, fmt.Errorf("%d of %d messages sent, %d left", sent, len(messages), left)
+	}
 	return conn.written, sent, err
 }
 
@@ -139,6 +145,40 @@ func MemoryPipe() (net.Conn, net.Conn) { return newMemoryPipe(inprocAddr("test")
 // UseListener takes the place of Listen.
 func (r *Router) UseListener(l net.Listener) {
 	r.listeners, r.addrs = []net.Listener{l}, []string{"tcp://" + l.Addr().String()}
+}
+
+// DecodeStream runs a decoder over n messages that an endless reader repeats, in reads as full as they can be.
+func DecodeStream(n int, message []byte) error {
+	d := &decoder{
+		conn:   &endless{data: message},
+		limits: limits{frame: 1 << 20, message: 1 << 20, parts: 16},
+		buf:    make([]byte, minReadBuffer),
+		onRead: func() {},
+	}
+	for n > 0 {
+		batch, err := d.next()
+		if err != nil {
+			return err
+		}
+		n -= len(batch)
+	}
+	return nil
+}
+
+type endless struct {
+	data []byte
+	at   int
+}
+
+func (e *endless) Read(p []byte) (n int, _ error) {
+	for n < len(p) {
+		m := copy(p[n:], e.data[e.at:])
+		n += m
+		if e.at += m; e.at == len(e.data) {
+			e.at = 0
+		}
+	}
+	return n, nil
 }
 
 // Unread is how many reports of an XPUB wait for Recv.

@@ -1,10 +1,6 @@
 package zeromq
 
-import (
-	"encoding/binary"
-
-	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
-)
+import "encoding/binary"
 
 // Frame flags of ZMTP 3 (RFC 23).
 const (
@@ -58,23 +54,19 @@ func parseCommand(body []byte) (name string, data []byte, ok bool) {
 	return string(body[1:n]), body[n:], true
 }
 
+// headerSize is what appendHeader appends for a body of size bytes.
+func headerSize(size int) int {
+	if size <= 255 {
+		return 2
+	}
+	return 9
+}
+
 // wireSize is the number of bytes that frames take on the wire.
 func wireSize(frames [][]byte) int {
 	size := 0
 	for _, f := range frames {
-		size += len(f) + 2
-		if len(f) > 255 {
-			size += 7
-		}
-	}
-	return size
-}
-
-// sealedSize is wireSize of frames that are sealed.
-func sealedSize(frames [][]byte) int {
-	size := 0
-	for _, f := range frames {
-		size += curve.SealedSize(len(f))
+		size += headerSize(len(f)) + len(f)
 	}
 	return size
 }

@@ -2,6 +2,10 @@ package zeromq
 
 import "sync"
 
+// turnLength is how many messages of one peer may be taken in a row while others wait. Answers to several of
+// a peer's messages leave in one system call.
+const turnLength = 8
+
 // inbox is what waits for Recv: a lane for each peer, emptied in turn, so that a busy peer takes no more
 // than its share. A full lane stops its own reader only.
 type inbox struct {
@@ -25,6 +29,7 @@ type lane struct {
 	head  int
 	next  *lane
 	turn  bool // it stands in the inbox's list
+	spent int  // messages taken in this turn
 	held  bool // its reader waits
 	left  bool // its reader is gone, and waits for it to be empty
 	room  chan struct{}
@@ -124,7 +129,8 @@ func (q *inbox) pop() (item, bool) {
 	ln.items[ln.head] = item{}
 	ln.head++
 	left := len(ln.items) - ln.head
-	if left == 0 || q.last != ln { // alone it stays
+	if ln.spent++; left == 0 || (q.last != ln && ln.spent >= turnLength) { // alone it stays
+		ln.spent = 0
 		if q.first = ln.next; q.first == nil {
 			q.last = nil
 		}

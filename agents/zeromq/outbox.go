@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,10 +10,7 @@ import (
 )
 
 const (
-	takeBytes = 256 << 10 // encoded at most between two looks at the commands that wait
-	takeCount = 4096
-	bigFrame  = 8 << 10 // written from where it lies instead of being copied
-	bufferCap = 32 << 10
+	takeBytes = 128 << 10 // written at most, but for a single message, between two looks at the commands that wait
 
 	maxIdleQueue = 256 // elements that an idle queue keeps room for
 )
@@ -22,35 +20,32 @@ const (
 type outbox struct {
 	maxCount, maxBytes int
 	timeout            time.Duration // of one write that makes no progress; 0 means for ever
-	buffers            *sync.Pool    // of *[]byte, bufferCap each
-	failed             func(error)   // called by the writer, which ends; must not wait for it
-	wrote              func(n int)   // called by the writer after n messages; may be nil
+	buffers            *buffers
+	failed             func(error) // called by the writer, which ends; must not wait for it
+	wrote              func(n int) // called by the writer after n messages; may be nil
 
 	writer sync.WaitGroup
 
 	mu       sync.Mutex
 	conn     net.Conn      // nil: messages wait
+	deadline time.Time     // of conn, for writes
 	sealer   *curve.Sealer // of conn; nil: frames travel as they are
-	queue    []queued      // from head on; the writer reads the part it took, so only it moves elements
-	head     int
-	bytes    int
-	commands []byte // encoded; they overtake messages, never cut one
+	queue    []parcel      // the writer reads the taken ones, so only it moves elements
+	taken    int           // parcels that are being written
+	count    int           // messages in queue
+	bytes    int           // of them, on the wire
+	commands []byte        // encoded; they overtake messages, never cut one
 	writing  bool
 	draining bool // refuses more, writes what is queued
 	closed   bool
 	idle     chan struct{} // closed when nothing is left; nil: nobody asked
 }
 
-type queued struct {
-	frames [][]byte
-	size   int
-}
-
-// backlog counts the messages that the writer has not taken.
+// backlog counts the messages that have not been written.
 func (o *outbox) backlog() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.queue) - o.head
+	return o.count
 }
 
 func (o *outbox) backlogBytes() int {
@@ -59,7 +54,8 @@ func (o *outbox) backlogBytes() int {
 	return o.bytes
 }
 
-// push queues a message. A message larger than the whole limit is taken by an empty queue.
+// push queues a message. A message larger than the whole limit is taken by an empty queue. Of one that is
+// longer than maxCopied the bodies are kept, not the list of them; of others nothing is.
 func (o *outbox) push(frames [][]byte) error { return o.pushUpTo(frames, o.maxCount) }
 
 // pushUpTo is push with a limit of its own on the number of messages.
@@ -70,32 +66,100 @@ func (o *outbox) pushUpTo(frames [][]byte, maxCount int) error {
 	size := wireSize(frames)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.admitLocked(1, size, maxCount); err != nil {
+		return err
+	}
+	if size > maxCopied {
+		o.queue = append(o.queue, parcel{frames: slices.Clone(frames), count: 1, size: size})
+	} else {
+		p := o.parcelLocked(size)
+		*p.encoded = appendMessage(*p.encoded, frames)
+		p.count++
+		p.size += size
+	}
+	o.startLocked()
+	return nil
+}
+
+// pushEncoded queues count messages, encoded, of bufferCap bytes at most, all or none.
+func (o *outbox) pushEncoded(encoded []byte, count int) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.admitLocked(count, len(encoded), o.maxCount); err != nil {
+		return err
+	}
+	p := o.parcelLocked(len(encoded))
+	*p.encoded = append(*p.encoded, encoded...)
+	p.count += count
+	p.size += len(encoded)
+	o.startLocked()
+	return nil
+}
+
+// pushFirst queues encoded messages one by one until there is no room; it returns how many those were.
+func (o *outbox) pushFirst(encoded []byte) (count int) {
+	for len(encoded) > 0 {
+		end := 0
+		for more := true; more; {
+			h, n := parseHeader(encoded[end:])
+			end += n + int(h.size)
+			more = h.flags&flagMore != 0
+		}
+		if o.pushEncoded(encoded[:end], 1) != nil {
+			break
+		}
+		encoded = encoded[end:]
+		count++
+	}
+	return count
+}
+
+// admitLocked counts messages, if there is room for them.
+func (o *outbox) admitLocked(count, size, maxCount int) error {
 	if o.closed || o.draining {
 		return ErrClosed
 	}
-	if n := len(o.queue) - o.head; n >= maxCount || (n > 0 && o.bytes+size > o.maxBytes) {
+	if count > maxCount-o.count || (o.count > 0 && o.bytes+size > o.maxBytes) {
 		return ErrFull
 	}
-	o.queue = append(o.queue, queued{frames, size})
+	o.count += count
 	o.bytes += size
-	o.startLocked()
 	return nil
+}
+
+// parcelLocked returns one that takes size more bytes.
+func (o *outbox) parcelLocked(size int) *parcel {
+	if n := len(o.queue); n > o.taken && o.queue[n-1].takes(size) {
+		return &o.queue[n-1]
+	}
+	busy := o.writing || len(o.queue) > 0
+	o.queue = append(o.queue, parcel{encoded: o.buffers.get(size, busy)})
+	return &o.queue[len(o.queue)-1]
 }
 
 // hasRoom reports whether another message might be queued.
 func (o *outbox) hasRoom() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.queue)-o.head < o.maxCount && o.bytes < o.maxBytes
+	return o.count < o.maxCount && o.bytes < o.maxBytes
 }
 
 // reset discards what is queued; there must be no connection.
 func (o *outbox) reset() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	clear(o.queue)
-	o.queue, o.head, o.bytes = o.queue[:0], 0, 0
+	o.discardLocked()
 	o.stopLocked()
+}
+
+func (o *outbox) discardLocked() {
+	for i := range o.queue {
+		if p := &o.queue[i]; p.encoded != nil {
+			o.buffers.put(p.encoded)
+		}
+	}
+	clear(o.queue)
+	o.queue, o.count, o.bytes = o.queue[:0], 0, 0
 }
 
 // onFailure replaces failed; there must be no connection.
@@ -122,8 +186,8 @@ func (o *outbox) command(name string, body []byte) bool {
 func (o *outbox) attach(conn net.Conn, sealer *curve.Sealer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.conn, o.sealer = conn, sealer
-	if len(o.queue) > o.head || len(o.commands) > 0 {
+	o.conn, o.sealer, o.deadline = conn, sealer, time.Time{}
+	if len(o.queue) > 0 || len(o.commands) > 0 {
 		o.startLocked()
 	}
 }
@@ -151,7 +215,7 @@ func (o *outbox) drain() <-chan struct{} {
 	o.draining = true
 	if o.idle == nil {
 		o.idle = make(chan struct{})
-		if !o.writing && (o.closed || len(o.queue) == o.head) {
+		if !o.writing && (o.closed || len(o.queue) == 0) {
 			close(o.idle)
 		}
 	}
@@ -180,9 +244,10 @@ func (o *outbox) stopLocked() {
 		o.queue = nil
 	}
 	if o.closed {
-		o.queue, o.head, o.bytes, o.commands = nil, 0, 0, nil
+		o.discardLocked()
+		o.queue, o.commands = nil, nil
 	}
-	if o.idle != nil && (o.closed || len(o.queue) == o.head) {
+	if o.idle != nil && (o.closed || len(o.queue) == 0) {
 		select {
 		case <-o.idle:
 		default:
@@ -192,13 +257,15 @@ func (o *outbox) stopLocked() {
 }
 
 func (o *outbox) write() {
+	var w writer
 	for {
-		w, commands, batch := o.take()
+		commands, parcels := o.take(&w)
 		if w.conn == nil {
 			return
 		}
-		sent, err := o.flush(w, commands, batch)
-		o.done(sent, err)
+		w.write(commands, parcels)
+		err := w.err
+		sent := o.done(&w, len(parcels))
 		if o.wrote != nil && sent > 0 {
 			o.wrote(sent)
 		}
@@ -209,163 +276,58 @@ func (o *outbox) write() {
 	}
 }
 
-// take returns what to write next; one without a connection ends the goroutine.
-func (o *outbox) take() (writer, []byte, []queued) {
+// take returns what w is to write next; without a connection in w the goroutine ends.
+func (o *outbox) take(w *writer) ([]byte, []parcel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed || o.conn == nil || (o.head == len(o.queue) && len(o.commands) == 0) {
+	w.conn = nil
+	if o.closed || o.conn == nil || (len(o.queue) == 0 && len(o.commands) == 0) {
 		o.stopLocked()
-		return writer{}, nil, nil
+		return nil, nil
 	}
+	w.conn, w.sealer, w.timeout, w.deadline, w.buffers = o.conn, o.sealer, o.timeout, o.deadline, o.buffers
 	commands := o.commands
 	o.commands = nil
-	end, bytes := o.head, 0
-	for end < len(o.queue) && end-o.head < takeCount && bytes < takeBytes {
-		bytes += o.queue[end].size
-		end++
+	for bytes := 0; o.taken < len(o.queue) && (o.taken == 0 || bytes+o.queue[o.taken].size <= takeBytes); o.taken++ {
+		bytes += o.queue[o.taken].size
 	}
-	return writer{conn: o.conn, sealer: o.sealer, timeout: o.timeout}, commands, o.queue[o.head:end]
+	return commands, o.queue[:o.taken]
 }
 
-// done removes what was sent. After an error the rest stays: a message of which the peer has only a part
-// has not been received.
-func (o *outbox) done(sent int, err error) {
+// done removes what w has written of the parcels taken and returns how many messages that are. After an
+// error the rest stays: a message of which the peer has only a part has not been received.
+func (o *outbox) done(w *writer, parcels int) (sent int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i := o.head; i < o.head+sent; i++ {
-		o.bytes -= o.queue[i].size
-		o.queue[i] = queued{}
+	o.deadline = w.deadline
+	whole := 0
+	for ; whole < parcels; whole++ {
+		p := &o.queue[whole]
+		if w.err != nil && !w.wrote(p) {
+			break
+		}
+		sent += p.count
+		o.bytes -= p.size
+		if p.encoded != nil {
+			o.buffers.put(p.encoded)
+		}
 	}
-	o.head += sent
-	switch {
-	case o.head == len(o.queue):
-		o.queue, o.head = o.queue[:0], 0
-	case o.head > len(o.queue)/2:
-		n := copy(o.queue, o.queue[o.head:])
-		clear(o.queue[n:])
-		o.queue, o.head = o.queue[:n], 0
+	if whole < parcels && o.queue[whole].encoded != nil {
+		p := &o.queue[whole]
+		count, size := p.split(w.written, w.sealer != nil)
+		p.count -= count
+		p.from += size
+		p.size -= size
+		sent += count
+		o.bytes -= size
 	}
-	if err != nil {
+	o.count -= sent
+	n := copy(o.queue, o.queue[whole:])
+	clear(o.queue[n:])
+	o.queue, o.taken = o.queue[:n], 0
+	if w.err != nil {
 		o.conn = nil
 		o.stopLocked()
 	}
-}
-
-// flush writes the commands and the batch and returns how many messages left whole.
-func (o *outbox) flush(w writer, commands []byte, batch []queued) (int, error) {
-	p := o.buffers.Get().(*[]byte)
-	w.buf = (*p)[:0]
-	defer func() {
-		if cap(w.buf) <= takeBytes { // a long frame that was sealed has made it grow
-			*p = w.buf[:0]
-		}
-		o.buffers.Put(p)
-	}()
-	w.commands(commands)
-	before := len(w.buf)
-	for i := range batch {
-		frames := batch[i].frames
-		for j, f := range frames {
-			var flags byte
-			if j < len(frames)-1 {
-				flags = flagMore
-			}
-			if w.frame(flags, f); w.err != nil {
-				return w.whole(before, batch), w.err
-			}
-		}
-	}
-	if w.flush(); w.err != nil {
-		return w.whole(before, batch), w.err
-	}
-	return len(batch), nil
-}
-
-// writer gathers frames into a buffer and long ones into the same system call.
-type writer struct {
-	conn    net.Conn
-	sealer  *curve.Sealer // nil: frames travel as they are
-	timeout time.Duration
-	buf     []byte
-	written int64
-	err     error
-}
-
-// commands takes encoded commands.
-func (w *writer) commands(encoded []byte) {
-	if w.sealer == nil {
-		w.buf = append(w.buf, encoded...)
-		return
-	}
-	for len(encoded) > 0 && w.err == nil {
-		h, n := parseHeader(encoded)
-		end := n + int(h.size)
-		w.buf, w.err = w.sealer.AppendFrame(w.buf, flagCommand, encoded[n:end])
-		encoded = encoded[end:]
-	}
-}
-
-func (w *writer) frame(flags byte, body []byte) {
-	if w.sealer != nil {
-		w.sealed(flags, body)
-		return
-	}
-	if len(w.buf)+len(body)+9 > bufferCap {
-		w.flush()
-	}
-	w.buf = appendHeader(w.buf, flags, len(body))
-	if len(body) < bigFrame {
-		w.buf = append(w.buf, body...)
-		return
-	}
-	w.send(net.Buffers{w.buf, body})
-}
-
-// sealed is frame with a box around it. It is written in one piece: the box begins with what proves its end.
-func (w *writer) sealed(flags byte, body []byte) {
-	if len(w.buf)+curve.SealedSize(len(body)) > bufferCap {
-		w.flush()
-	}
-	if w.err == nil {
-		w.buf, w.err = w.sealer.AppendFrame(w.buf, flags, body)
-	}
-}
-
-func (w *writer) flush() {
-	if len(w.buf) > 0 {
-		w.send(net.Buffers{w.buf})
-	}
-}
-
-func (w *writer) send(b net.Buffers) {
-	if w.err == nil && w.timeout > 0 {
-		w.err = w.conn.SetWriteDeadline(time.Now().Add(w.timeout))
-	}
-	if w.err == nil {
-		var n int64
-		if len(b) == 1 {
-			var m int
-			m, w.err = w.conn.Write(b[0])
-			n = int64(m)
-		} else {
-			n, w.err = b.WriteTo(w.conn)
-		}
-		w.written += n
-	}
-	w.buf = w.buf[:0]
-}
-
-// whole counts the messages of batch that were written to their last byte.
-func (w *writer) whole(before int, batch []queued) int {
-	left := w.written - int64(before)
-	for i, m := range batch {
-		size := m.size
-		if w.sealer != nil {
-			size = sealedSize(m.frames)
-		}
-		if left -= int64(size); left < 0 {
-			return i
-		}
-	}
-	return len(batch)
+	return sent
 }

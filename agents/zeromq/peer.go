@@ -80,8 +80,8 @@ func (p *Peer) Value() any {
 func (p *Peer) SetValue(v any) { p.value.Store(&v) }
 
 // Send queues one message and returns at once. When the queue is full the peer is closed and ErrFull
-// returned; a closed or closing peer returns ErrClosed. Neither frames nor their bytes may be modified
-// afterwards: several peers may be sent the same.
+// returned; a closed or closing peer returns ErrClosed. A message of up to 8 KB is copied; the bytes of a
+// longer one must not be modified afterwards: several peers may be sent the same.
 func (p *Peer) Send(frames ...[]byte) error {
 	err := p.out.push(frames)
 	if errors.Is(err, ErrFull) {

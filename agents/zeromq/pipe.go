@@ -26,6 +26,9 @@ type pipe struct {
 	topics     map[string]struct{} // what it has subscribed to
 	topicBytes int64
 	mark       uint64 // of the last message matched
+
+	came   uint64        // messages that have taken the way over the inbox; of the reader
+	passed atomic.Uint64 // and those of them that whoever received them is through with
 }
 
 func (s *Socket) newPipe(endpoint string, dialed bool) *pipe {
@@ -73,6 +76,9 @@ func (s *Socket) newLink(p *pipe, conn net.Conn) *link {
 	l.in = &decoder{
 		conn: conn, limits: s.opts.limits(), buf: make([]byte, minReadBuffer),
 		onRead: l.pulse.hear, onCommand: c.handle,
+	}
+	if sub, ok := s.pattern.(*subscriber); ok && sub.extended {
+		l.in.forward = func(buf []byte) int { return l.forward(sub, buf) }
 	}
 	if s.kind.publishes() {
 		c.other = l.subscription

@@ -20,8 +20,16 @@ type publisher struct {
 
 	mu      sync.Mutex
 	topics  trie[[]*pipe]
+	longest int // bytes of a topic, at any time
 	message uint64
-	targets []*pipe // of one message, used again
+	encoded []byte // one message, used again
+
+	// Who gets the messages whose first frame begins with matched, and is longer only if that has longest
+	// bytes. Messages in a row mostly have the same.
+	targets []*pipe
+	matched []byte
+	known   bool
+
 	reports list.List
 	pending map[string]*list.Element // the last report of a topic
 	other   bool                     // Recv looks for a message first
@@ -38,9 +46,31 @@ type report struct {
 func (b *publisher) send(_ context.Context, frames [][]byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.matchedLocked(frames[0]) {
+		b.matchLocked(frames[0])
+	}
+	if wireSize(frames) <= maxCopied {
+		b.encoded = appendMessage(b.encoded[:0], frames)
+		b.publishLocked(b.encoded, 1)
+		return nil
+	}
+	for _, p := range b.targets {
+		if err := p.out.push(frames); errors.Is(err, ErrFull) {
+			b.s.stats.drop(err, 1)
+		}
+	}
+	return nil
+}
+
+// matchedLocked reports whether targets are those of topic.
+func (b *publisher) matchedLocked(topic []byte) bool {
+	return b.known && string(b.matched) == string(topic[:min(len(topic), b.longest)])
+}
+
+func (b *publisher) matchLocked(topic []byte) {
 	b.message++
-	b.targets = b.targets[:0]
-	b.topics.match(frames[0], func(pipes *[]*pipe) bool {
+	b.forgetLocked()
+	b.topics.match(topic, func(pipes *[]*pipe) bool {
 		for _, p := range *pipes {
 			if p.mark != b.message {
 				p.mark = b.message
@@ -49,13 +79,26 @@ func (b *publisher) send(_ context.Context, frames [][]byte) error {
 		}
 		return true
 	})
+	b.matched, b.known = append(b.matched[:0], topic[:min(len(topic), b.longest)]...), true
+}
+
+// forgetLocked must follow every change of topics.
+func (b *publisher) forgetLocked() {
+	clear(b.targets)
+	b.targets, b.known = b.targets[:0], false
+}
+
+// publishLocked queues count encoded messages for the targets. One that has no room for all of them gets the
+// first ones.
+func (b *publisher) publishLocked(encoded []byte, count int) {
+	if count == 0 {
+		return
+	}
 	for _, p := range b.targets {
-		if err := p.out.push(frames); errors.Is(err, ErrFull) {
-			b.s.stats.drop(err)
+		if err := p.out.pushEncoded(encoded, count); errors.Is(err, ErrFull) {
+			b.s.stats.drop(err, count-p.out.pushFirst(encoded))
 		}
 	}
-	clear(b.targets)
-	return nil
 }
 
 func (b *publisher) recv(ctx context.Context) (item, error) {
@@ -102,6 +145,7 @@ func (b *publisher) change(l *link, topic string, on bool) error {
 func (b *publisher) changeLocked(l *link, topic string, on bool) error {
 	p := l.pipe
 	if !on {
+		b.forgetLocked()
 		if _, known := p.topics[topic]; known {
 			delete(p.topics, topic)
 			p.topicBytes -= int64(len(topic))
@@ -123,6 +167,8 @@ func (b *publisher) changeLocked(l *link, topic string, on bool) error {
 		p.topics = map[string]struct{}{}
 	}
 	p.topics[topic] = struct{}{}
+	b.forgetLocked()
+	b.longest = max(b.longest, len(topic))
 	pipes := b.topics.at(topic)
 	if *pipes = append(*pipes, p); len(*pipes) == 1 || b.s.opts.XPubVerbose {
 		b.reportLocked(p, l.origin, 1, topic)
@@ -180,6 +226,7 @@ func (b *publisher) take() (item, bool) {
 func (b *publisher) disconnected(p *pipe) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forgetLocked()
 	for topic := range p.topics {
 		b.removeLocked(p, nil, topic)
 	}

@@ -62,8 +62,8 @@ func (c *RelayConfig) router() RouterConfig {
 // source reaches the client called dest as [source, rest…], any number of frames and whatever bytes. It is
 // the router of Very Powerful Agents. Nobody is told of a message that no client takes: it is counted.
 //
-// What one client sends another arrives in order. A message is passed on by the goroutine that read it,
-// without being copied: clients are served side by side, and none waits for another.
+// What one client sends another arrives in order. A message is passed on by the goroutine that read it:
+// clients are served side by side, and none waits for another.
 type Relay struct {
 	cfg    RelayConfig
 	router *Router

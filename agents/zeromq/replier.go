@@ -54,7 +54,7 @@ func (r *replier) send(_ context.Context, frames [][]byte) error {
 		return ErrState
 	}
 	if err := r.to.out.push(append(r.envelope, frames...)); err != nil {
-		r.s.stats.drop(err)
+		r.s.stats.drop(err, 1)
 	}
 	r.owing, r.to, r.envelope = false, nil, nil
 	return nil

@@ -19,7 +19,7 @@ type Router struct {
 	messages *observables.Subject[Message]
 	events   *observables.Subject[Event]
 	door     door
-	buffers  sync.Pool
+	buffers  buffers
 	keys     atomic.Uint64
 	stats    counters
 	direct   func(from *Peer, batch []Message) // instead of messages, on the reader's goroutine; must not wait
@@ -48,7 +48,6 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 		},
 		peers: map[string]*Peer{},
 	}
-	r.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
 	return r, nil
 }
 

@@ -116,10 +116,10 @@ func (r *routing) send(_ context.Context, frames [][]byte) error {
 	case err == nil:
 		return nil
 	case r.s.opts.RouterMandatory:
-		r.s.stats.meet(err)
+		r.s.stats.meet(err, 1)
 		return err
 	}
-	r.s.stats.drop(err)
+	r.s.stats.drop(err, 1)
 	return nil
 }
 

@@ -24,7 +24,7 @@ type Socket struct {
 	inbox   inbox
 	room    bell // some peer's queue has become shorter
 	door    door
-	buffers sync.Pool
+	buffers buffers
 	monitor *observables.Subject[MonitorEvent]
 	stats   socketCounters
 
@@ -79,7 +79,6 @@ func NewSocket(ctx context.Context, kind zmq4.SocketType, opts Options) (*Socket
 	if s.pattern = newPattern(s); s.pattern == nil {
 		return nil, fmt.Errorf("zeromq: unknown socket type %q", kind)
 	}
-	s.buffers.New = func() any { b := make([]byte, 0, bufferCap); return &b }
 	s.life, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.close = sync.OnceFunc(s.shutDown)
 	forget := context.AfterFunc(ctx, s.close)
@@ -94,14 +93,19 @@ func (s *Socket) Type() zmq4.SocketType { return zmq4.SocketType(s.kind) }
 func (s *Socket) Send(msg zmq4.Msg) error {
 	ctx, cancel := s.limit(s.opts.SendTimeout)
 	defer cancel()
-	return s.SendFrames(ctx, cloneFrames(msg.Frames)...)
+	frames := msg.Frames
+	if wireSize(frames) > maxCopied {
+		frames = cloneFrames(frames)
+	}
+	return s.SendFrames(ctx, frames...)
 }
 
 // SendMulti is Send: every message leaves in one piece.
 func (s *Socket) SendMulti(msg zmq4.Msg) error { return s.Send(msg) }
 
 // SendFrames queues one message. Whether it waits for room, and for how long, is a matter of the socket's
-// type: see Options.SendHWM. Neither frames nor their bytes may be modified afterwards.
+// type: see Options.SendHWM. A message of up to 8 KB is copied; the bytes of a longer one must not be
+// modified afterwards.
 func (s *Socket) SendFrames(ctx context.Context, frames ...[]byte) error {
 	if s.isClosing() {
 		return ErrClosed
@@ -128,11 +132,18 @@ type Received struct {
 
 // RecvFrames waits for a message until ctx ends. Peers take turns.
 func (s *Socket) RecvFrames(ctx context.Context) (Received, error) {
-	if s.isClosing() {
-		return Received{}, ErrClosed
+	it, err := s.receive(ctx)
+	if it.pipe != nil {
+		it.pipe.passed.Add(1)
 	}
-	it, err := s.pattern.recv(ctx)
 	return Received{Frames: it.frames, Origin: it.origin}, err
+}
+
+func (s *Socket) receive(ctx context.Context) (item, error) {
+	if s.isClosing() {
+		return item{}, ErrClosed
+	}
+	return s.pattern.recv(ctx)
 }
 
 // limit is the context of a Send or Recv that was given none.

@@ -50,17 +50,17 @@ type socketCounters struct {
 	connected, refused, in, out, full, dropped atomic.Uint64
 }
 
-// meet counts why a queue did not take a message.
-func (c *socketCounters) meet(err error) {
+// meet counts why a queue did not take some messages.
+func (c *socketCounters) meet(err error, messages int) {
 	if errors.Is(err, ErrFull) {
-		c.full.Add(1)
+		c.full.Add(uint64(messages))
 	}
 }
 
-// drop counts a message that is dropped, and why.
-func (c *socketCounters) drop(err error) {
-	c.meet(err)
-	c.dropped.Add(1)
+// drop counts messages that are dropped, and why.
+func (c *socketCounters) drop(err error, messages int) {
+	c.meet(err, messages)
+	c.dropped.Add(uint64(messages))
 }
 
 // Stats returns the totals. It is safe for concurrent use and cheap.

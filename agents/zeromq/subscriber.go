@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 )
 
 // subscriber is SUB and XSUB. Subscriptions are counted: publishers hear of the first to a topic and of the
@@ -11,6 +12,7 @@ import (
 type subscriber struct {
 	passive
 	extended bool
+	shortcut atomic.Pointer[shortcut] // of a Proxy; nil: none
 
 	mu     sync.Mutex
 	topics trie[int]
@@ -82,7 +84,7 @@ func (b *subscriber) send(_ context.Context, frames [][]byte) error {
 	defer b.mu.Unlock()
 	for p := range b.pipes {
 		if err := p.out.push(frames); errors.Is(err, ErrFull) {
-			b.s.stats.drop(err)
+			b.s.stats.drop(err, 1)
 		}
 	}
 	return nil
@@ -93,6 +95,7 @@ func (b *subscriber) arrived(l *link, items []item) error {
 	if !b.extended {
 		items = b.filter(items)
 	}
+	l.pipe.came += uint64(len(items))
 	return b.passive.arrived(l, items)
 }
 
