@@ -71,6 +71,11 @@ func Open(rawURL string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.IsClusterMode {
+		// A node that has stopped without closing its connections is asked twice before the others are: with 3 s each
+		// its slots stood still for 10 s, though a replica had taken over after 4.
+		o.ReadTimeout, o.WriteTimeout = time.Second, time.Second
+	}
 	blocking := *o
 	blocking.PoolSize = 64
 	blocking.ReadTimeout = 5 * time.Second // on top of it go-redis adds the time of BLOCK
