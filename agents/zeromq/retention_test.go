@@ -76,3 +76,26 @@ func TestFramesBelongToTheReceiver(t *testing.T) {
 		t.Error("two messages have the same routing id in memory")
 	}
 }
+
+// TestQueueMemory: a queue holds about what it counts, whatever is in it.
+func TestQueueMemory(t *testing.T) {
+	t.Parallel()
+	of := func(sizes ...int) (messages [][][]byte) {
+		for i := range 1000 {
+			messages = append(messages, [][]byte{make([]byte, sizes[i%len(sizes)])})
+		}
+		return messages
+	}
+	for name, messages := range map[string][][][]byte{
+		"short": of(5), "middle": of(3000), "just copied": of(8000), "long": of(9000), "short between long": of(5, 9000),
+		"two short between long": of(5, 5, 9000),
+	} {
+		held, counted, err := zeromq.QueueMemory(messages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if held > 2*counted+64<<10 {
+			t.Errorf("%s: %d bytes that count as %d", name, held, counted)
+		}
+	}
+}
