@@ -84,16 +84,16 @@ func (a *Agent) decode(ctx context.Context, in arrival) request {
 	c := in.client
 	switch {
 	case in.tooLarge:
-		return request{client: c, err: &message.Error{Code: message.TooLarge, Message: "the message is larger than this agent takes"}}
+		return a.unreadable(ctx, c, false, &message.Error{Code: message.TooLarge, Message: "the message is larger than this agent takes"})
 	case in.relay != nil:
-		return a.relayed(c, in.relay)
+		return a.relayed(ctx, c, in.relay)
 	case in.foreign:
-		return request{client: c, silent: in.silent, err: &message.Error{Code: message.BadRequest, Message: "these frames are no envelope; send one frame of JSON"}}
+		return a.unreadable(ctx, c, in.silent, &message.Error{Code: message.BadRequest, Message: "these frames are no envelope; send one frame of JSON"})
 	}
 	m, credential, err := message.Decode(in.body, a.cfg.MaxMessage)
 	if err != nil {
 		e, _ := err.(*message.Error) // Decode promises one
-		return request{client: c, err: e}
+		return a.unreadable(ctx, c, false, e)
 	}
 	if credential.Given() {
 		c.claim(credential)
@@ -118,6 +118,14 @@ func (a *Agent) decode(ctx context.Context, in arrival) request {
 	return r
 }
 
+// unreadable is what cannot be decoded. It costs the connection as much as any other message.
+func (a *Agent) unreadable(ctx context.Context, c *client, silent bool, e *message.Error) request {
+	if refused := a.limits.connection(ctx, c, &message.Message{ID: e.Ref}); refused != nil {
+		e = refused
+	}
+	return request{client: c, silent: silent, err: e}
+}
+
 // process answers a request that needs no slow operation, or starts its handler.
 func (a *Agent) process(ctx context.Context, c *client, r request) {
 	m := r.m
@@ -127,7 +135,7 @@ func (a *Agent) process(ctx context.Context, c *client, r request) {
 	case r.err != nil:
 		a.answerError(c, r.err.Ref, r.err)
 	case r.relay != nil:
-		if !a.relay(c, r) {
+		if !a.relay(ctx, c, r) {
 			a.dropped.Add(1)
 		}
 	case m.Type == message.Ping:

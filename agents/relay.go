@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -30,6 +31,9 @@ func (r Relay) validate() error {
 	return fmt.Errorf("agents: Relay %q: want bound, open or off", string(r))
 }
 
+// maxName is how long a routing id can be.
+const maxName = 255
+
 // relayType marks a request to relay among the messages of a client.
 const relayType = "mesh.relay"
 
@@ -40,10 +44,13 @@ func isRelay(frames [][]byte) bool { return len(frames) >= 3 && isKind(frames[1]
 func (a *Agent) forAgent(name []byte) bool { return len(name) == 0 || string(name) == a.cfg.Name }
 
 // relay passes a message on, and reports whether it was let through.
-func (a *Agent) relay(c *client, r request) bool {
+func (a *Agent) relay(ctx context.Context, c *client, r request) bool {
 	from, ok := c.link.(*dealer)
 	if !ok || !a.mayCarry(from.RoutingID(), string(r.relay[0]), r.relay[1:]) {
 		return false
+	}
+	if len(r.relay[0]) > maxName {
+		return false // nobody can have it; it would be looked up and remembered at its length
 	}
 	if a.cfg.Relay == RelayBound {
 		s, bound := c.identity()
@@ -52,6 +59,9 @@ func (a *Agent) relay(c *client, r request) bool {
 		}
 	}
 	if a.cfg.Relay == RelayOff {
+		return false
+	}
+	if a.cfg.Relay == RelayBound && a.limits.allow(ctx, c, r) != nil {
 		return false
 	}
 	m := passing{from: from.RoutingID(), to: string(r.relay[0]), frames: r.relay[1:]}
@@ -74,8 +84,11 @@ func ownName(routingID, user string) bool {
 }
 
 // relayed is the request to relay frames.
-func (a *Agent) relayed(c *client, frames [][]byte) request {
+func (a *Agent) relayed(ctx context.Context, c *client, frames [][]byte) request {
 	r := request{client: c, m: &message.Message{Type: relayType}, relay: frames}
+	if err := a.limits.connection(ctx, c, r.m); err != nil {
+		return request{client: c, silent: true, err: err} // who relays need not understand an Error
+	}
 	if a.cfg.Relay == RelayBound {
 		r.digest = c.digest
 	}

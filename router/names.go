@@ -119,8 +119,14 @@ func (n *Names) Want(ctx context.Context, s string) bool {
 	n.mu.Unlock()
 	_, taken, err := n.call(ctx, shardOf(s), []string{s})
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	at.taken, at.unsure = len(taken) > 0, err != nil
-	n.mu.Unlock()
+	if now := n.held[s]; now == nil { // given up meanwhile, and perhaps told before Redis heard of the claim
+		n.left = append(n.left, s)
+		n.poke()
+	} else if now != at {
+		now.unsure = true
+	}
 	return len(taken) == 0
 }
 

@@ -1,11 +1,16 @@
 package router_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -102,4 +107,103 @@ func wait(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("waited 20 s in vain for %s", what)
 		}
 	}
+}
+
+// TestNameReleasedWhileClaimed: a name that is given up while Redis is being asked for it is nobody's, also if
+// Redis hears of the end first.
+func TestNameReleasedWhileClaimed(t *testing.T) {
+	t.Parallel()
+	server := testredis.Start(t)
+	const lost = "lost on the way"
+	held, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	var seen atomic.Bool
+	client, err := redisx.Open(behind(t, server.URL, func(command []byte) {
+		if bytes.Contains(command, []byte(lost)) && !seen.Swap(true) {
+			close(held)
+			<-release
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	t.Cleanup(letGo)
+	n, err := router.NewNames(router.NamesConfig{Redis: client, Incarnation: "a", Lease: 30 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, cancel := context.WithCancel(context.Background())
+	var tasks sync.WaitGroup
+	tasks.Go(func() { _ = n.Run(running) })
+	t.Cleanup(func() { cancel(); tasks.Wait() })
+	if err := n.Claim(t.Context(), "another"); err != nil { // the scripts are known, the incarnation lives
+		t.Fatal(err)
+	}
+	wanted := make(chan struct{})
+	tasks.Go(func() { n.Want(running, lost); close(wanted) })
+	<-held
+	n.Release(lost)
+	n.Release("another")
+	wait(t, "both to be given up", func() bool {
+		got, err := n.Resolve(t.Context(), []string{"another"})
+		return err == nil && got[0] == ""
+	})
+	letGo() // the claim arrives
+	<-wanted
+	direct, err := redisx.Open(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { direct.Close() })
+	claimed := func() bool {
+		for shard := range 16 {
+			if direct.HExists(t.Context(), fmt.Sprintf("{m:n:%d}", shard), lost).Val() {
+				return true
+			}
+		}
+		return false
+	}
+	wait(t, "the name to be nobody's", func() bool { return !claimed() })
+}
+
+// behind is a server as seen through a proxy, which shows each piece of a command before it passes it on.
+func behind(t *testing.T, url string, show func(command []byte)) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tasks sync.WaitGroup
+	t.Cleanup(tasks.Wait)
+	t.Cleanup(func() { l.Close() })
+	tasks.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", strings.TrimPrefix(url, "redis://"))
+			if err != nil {
+				near.Close()
+				continue
+			}
+			tasks.Go(func() { _, _ = io.Copy(near, far); near.Close() })
+			tasks.Go(func() {
+				defer far.Close()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := near.Read(buf)
+					if err != nil {
+						return
+					}
+					show(buf[:n])
+					if _, err := far.Write(buf[:n]); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return "redis://" + l.Addr().String()
 }

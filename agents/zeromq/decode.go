@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/agentmesh/agentmesh/agents/zeromq/curve"
 )
@@ -28,8 +29,8 @@ type limits struct {
 
 // decoder turns the bytes of one connection into messages. It is used by one goroutine.
 //
-// Small bodies of one batch share slabs of at most 4 KB, so a message that is kept holds at most that much
-// of its neighbours; nothing handed out is ever reused.
+// Small bodies of one batch share slabs of at most 4 KB, and messages that fit the read buffer lists of frames, so
+// one that is kept holds about a read buffer of its neighbours at most; nothing handed out is ever reused.
 type decoder struct {
 	conn      io.Reader
 	limits    limits
@@ -322,7 +323,11 @@ func (d *decoder) endFrame(body []byte) {
 	}
 	m := Message{Peer: d.peer, TooLarge: d.tooLarge}
 	if !d.tooLarge {
-		m.Frames = d.keepFrames(d.parts)
+		if d.size > maxReadBuffer { // a short message that is kept must not keep this one
+			m.Frames = slices.Clone(d.parts)
+		} else {
+			m.Frames = d.keepFrames(d.parts)
+		}
 	}
 	d.batch = append(d.batch, m)
 	clear(d.parts)

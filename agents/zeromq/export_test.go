@@ -77,6 +77,24 @@ func WriteUntil(limit int, messages [][][]byte, s *curve.Sealer) (written []byte
 	return conn.written, sent, err
 }
 
+// QueueMemory is what an outbox without a connection holds in buffers and in bodies once messages are queued.
+func QueueMemory(messages [][][]byte) (held, counted int, err error) {
+	o := outbox{maxCount: len(messages), maxBytes: 1 << 30, buffers: &buffers{}}
+	for _, m := range messages {
+		if err := o.push(m); err != nil {
+			return 0, 0, err
+		}
+	}
+	for i := range o.queue {
+		if p := &o.queue[i]; p.encoded != nil {
+			held += cap(*p.encoded)
+		} else {
+			held += p.size
+		}
+	}
+	return held, o.bytes, nil
+}
+
 type failing struct {
 	sink
 	left    int

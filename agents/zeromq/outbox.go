@@ -133,6 +133,9 @@ func (o *outbox) parcelLocked(size int) *parcel {
 		return &o.queue[n-1]
 	}
 	busy := o.writing || len(o.queue) > 0
+	if n := len(o.queue); n > 0 && o.queue[n-1].encoded == nil {
+		busy = false // a word between long messages must not take much more than it counts for
+	}
 	o.queue = append(o.queue, parcel{encoded: o.buffers.get(size, busy)})
 	return &o.queue[len(o.queue)-1]
 }

@@ -124,10 +124,16 @@ func (r *routing) send(_ context.Context, frames [][]byte) error {
 }
 
 func (r *routing) arrived(l *link, items []item) error {
-	id := []byte(l.origin.RoutingID)
+	const together = 16 // copies of the id in one allocation: each message is its receiver's alone
+	var ids []byte
 	for i := range items {
+		if i%together == 0 {
+			ids = make([]byte, 0, min(together, len(items)-i)*len(l.origin.RoutingID))
+		}
+		at := len(ids)
+		ids = append(ids, l.origin.RoutingID...)
 		frames := make([][]byte, 0, 1+len(items[i].frames))
-		items[i].frames = append(append(frames, id), items[i].frames...)
+		items[i].frames = append(append(frames, ids[at:len(ids):len(ids)]), items[i].frames...)
 	}
 	return r.passive.arrived(l, items)
 }
