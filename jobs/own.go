@@ -210,7 +210,7 @@ func (tx *Tx) reign(mark, version string) {
 // lost ends the handler: another worker has the job.
 func (o *owner) lost() error {
 	o.s.b.cfg.Metrics.Count("fenced", o.s.q.name, 1)
-	o.t.cancel(errLeaseLost)
+	o.t.ctx.cancel(errLeaseLost)
 	return errLeaseLost
 }
 

@@ -26,7 +26,7 @@ func (s *shard) settle(t *task) {
 
 // drop lets a task go without telling Redis: it is another worker's.
 func (s *shard) drop(t *task) {
-	t.cancel(nil)
+	t.ctx.cancel(nil)
 	s.mu.Lock()
 	delete(s.held, t.ref)
 	s.mu.Unlock()
@@ -225,7 +225,7 @@ func (s *shard) release(tasks []*task) {
 		poke(s.sooner)
 	}
 	for _, t := range tasks {
-		t.cancel(nil)
+		t.ctx.cancel(nil)
 	}
 	poke(s.freed)
 }

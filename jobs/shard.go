@@ -24,17 +24,17 @@ type shard struct {
 	number  string   // of the partition
 	streams []string // of the four priorities, the most urgent first
 
-	freed   chan struct{} // a job was let go
-	decided chan struct{} // a verdict waits
-	sooner  chan struct{} // nextDue came nearer
-	changed chan struct{} // the settings may have
-	paused  atomic.Bool
-	another atomic.Bool   // look for jobs of crashed workers at once
-	closing chan struct{} // no verdict will follow
+	freed     chan struct{} // a job was let go
+	decided   chan struct{} // a verdict waits
+	sooner    chan struct{} // nextDue came nearer
+	changed   chan struct{} // the settings may have
+	paused    atomic.Bool
+	cancelled atomic.Pointer[map[string]struct{}] // ids of jobs that are not to run, as settings says
+	another   atomic.Bool                         // look for jobs of crashed workers at once
+	closing   chan struct{}                       // no verdict will follow
 
 	mu       sync.Mutex
 	held     map[string]*task // by ref
-	active   map[string]*task // by job id; of two with one id the later
 	verdicts []*task
 	nextDue  time.Time // when a retry is due, as far as this worker knows
 	settings settings
@@ -50,7 +50,7 @@ type shard struct {
 func newShard(q *queue, part int) *shard {
 	tag := q.w.b.keys.queue(q.name, part)
 	return &shard{
-		q: q, b: q.w.b, tag: tag, number: strconv.Itoa(part), held: make(map[string]*task), active: make(map[string]*task), urgent: true,
+		q: q, b: q.w.b, tag: tag, number: strconv.Itoa(part), held: make(map[string]*task), urgent: true,
 		streams: streamsOf(tag), settings: settings{revision: -1},
 		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
@@ -194,11 +194,18 @@ func (s *shard) take(ctx context.Context, got []entry) error {
 	if err != nil {
 		return err
 	}
+	tasks := make([]*task, 0, len(got))
+	s.mu.Lock()
 	for _, e := range got {
-		if _, ok := aside[e.ref]; !ok {
-			s.hold(e, nil)
+		_, waits := aside[e.ref]
+		if _, held := s.held[e.ref]; !waits && !held {
+			t := newTask(s, e)
+			s.held[e.ref] = t
+			tasks = append(tasks, t)
 		}
 	}
+	s.mu.Unlock()
+	s.q.ready.add(tasks...)
 	return nil
 }
 
@@ -234,7 +241,7 @@ func (s *shard) ids() map[string]struct{} {
 func (s *shard) hold(e entry, before map[string]struct{}) bool {
 	t := s.grab(e, before)
 	if t != nil {
-		s.q.ready <- t
+		s.q.ready.add(t)
 	}
 	return t != nil
 }
@@ -243,13 +250,12 @@ func (s *shard) grab(e entry, before map[string]struct{}) *task {
 	if _, ok := before[e.ref]; ok {
 		return nil
 	}
-	t := &task{shard: s, entry: e}
+	t := newTask(s, e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.held[e.ref]; ok {
 		return nil
 	}
-	t.ctx, t.cancel = context.WithCancelCause(s.q.w.handlers)
 	s.held[e.ref] = t
 	return t
 }
@@ -401,7 +407,7 @@ func (s *shard) renew(ctx context.Context) error {
 			s.mu.Unlock()
 			if t != nil {
 				s.b.cfg.Metrics.Count("lost", s.q.name, 1)
-				t.cancel(errLeaseLost)
+				t.ctx.cancel(errLeaseLost)
 			}
 		}
 	}

@@ -193,7 +193,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	readers.Wait() // what a read that was cut off has delivered is given back at the end, by leave
 	for _, q := range w.queues {
-		close(q.ready)
+		q.ready.close()
 		q.giveBackUnstarted()
 	}
 	workers.Wait()
