@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"strconv"
@@ -33,7 +34,7 @@ func appendEnvelope(dst []byte, j *Job) []byte {
 	return j.Message.AppendBinary(dst)
 }
 
-// parseEnvelope reads what appendEnvelope wrote. The message shares data's memory.
+// parseEnvelope reads what appendEnvelope wrote. Nothing of it shares data's memory.
 func parseEnvelope(data []byte) (Job, error) {
 	if len(data) < 3 || data[0] != envelopeVersion || data[1] < '0' || data[1] > '0'+maxPriority {
 		return Job{}, errEnvelope
@@ -61,6 +62,7 @@ func parseEnvelope(data []byte) (Job, error) {
 	if err != nil {
 		return Job{}, errEnvelope
 	}
+	m.Payload, m.Extra = bytes.Clone(m.Payload), bytes.Clone(m.Extra) // handlers may change them
 	return Job{
 		ID: text[1], ResultFor: kept(text[2]), batch: text[3], Key: text[4], Priority: int(data[1] - '0'), Message: m,
 		Attempt: int(number[0]), Hops: int(number[1]), Created: instant(number[2]), Deadline: instant(number[3]),

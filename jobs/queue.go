@@ -69,7 +69,7 @@ func (q *queue) perform(t *task) {
 	}
 	var err error
 	metrics := q.w.b.cfg.Metrics
-	t.job, err = parseEnvelope([]byte(t.envelope))
+	t.job, err = parseEnvelope(t.envelope)
 	switch {
 	case err != nil:
 		t.verdict, t.reason, t.err = dead, "malformed", err

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/agentmesh/agentmesh/internal/redisx"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -38,6 +40,8 @@ type shard struct {
 	verdicts []*task
 	nextDue  time.Time // when a retry is due, as far as this worker knows
 	settings settings
+
+	counted bool // of the settling goroutine: Redis counts what runs, though the settings do not say so yet
 
 	// Of the reading goroutine.
 	unsure      bool      // a reply was lost: Redis may believe that we hold more than we do
@@ -141,6 +145,9 @@ func (s *shard) recover(ctx context.Context, err error) {
 	s.b.cfg.Metrics.Count("error", s.q.name, 1)
 }
 
+// maxShared is how large a reply may be for its jobs to share its memory: one that runs for long keeps all of it.
+const maxShared = 128 << 10
+
 func (s *shard) readOnce(ctx context.Context, free int) error {
 	if s.unsure {
 		if err := s.resync(ctx); err != nil {
@@ -163,27 +170,22 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		}
 		free = 1 // of each stream
 	}
-	streams, err := s.q.w.reads.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: "g", Consumer: s.q.w.me, Streams: append(slices.Clone(s.streams), ">", ">", ">", ">"), Count: int64(free),
-		Block: max(time.Millisecond, min(s.b.cfg.Block, time.Until(s.nextReclaim).Round(time.Millisecond))),
-	}).Result()
+	var got []entry
+	block := max(time.Millisecond, min(s.b.cfg.Block, time.Until(s.nextReclaim).Round(time.Millisecond)))
+	err := s.q.w.reads.ReadGroup(ctx, "g", s.q.w.me, s.streams, free, block, func(e *redisx.Entry, size int) {
+		level := e.Stream[len(e.Stream)-1:]
+		s.urgent = s.urgent || level != "0"
+		one := entry{ref: level + ":" + string(e.ID), envelope: e.Value("e"), key: string(e.Value("k")), admitted: string(e.Value("l"))}
+		if size > maxShared {
+			one.envelope = bytes.Clone(one.envelope)
+		}
+		got = append(got, one)
+	})
 	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	if err != nil {
 		return err
-	}
-	var got []entry
-	for _, st := range streams {
-		level := st.Stream[len(st.Stream)-1:]
-		s.urgent = s.urgent || level != "0"
-		for _, m := range st.Messages {
-			e := entry{ref: level + ":" + m.ID}
-			e.envelope, _ = m.Values["e"].(string)
-			e.key, _ = m.Values["k"].(string)
-			e.admitted, _ = m.Values["l"].(string)
-			got = append(got, e)
-		}
 	}
 	return s.take(ctx, got)
 }
