@@ -78,6 +78,9 @@ func keepFor(d time.Duration) string {
 }
 
 func kept(text string) time.Duration {
+	if text == "" {
+		return 0
+	}
 	ms, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || ms <= 0 || ms > int64(maxResultFor/time.Millisecond) {
 		return 0

@@ -10,6 +10,9 @@ import (
 	"github.com/agentmesh/agentmesh/agents/message"
 )
 
+// ahead is how much work to hold ready, as far as Prefetch allows: enough for the next jobs to come meanwhile.
+const ahead = 20 * time.Millisecond
+
 // A queue is this agent's work on one queue: goroutines that run handlers, and a shard for each partition
 // that keeps them supplied.
 type queue struct {
@@ -35,10 +38,11 @@ func newQueue(w *Worker, name string, cfg QueueConfig) *queue {
 
 // prefetch is how many jobs to hold beyond those that run.
 func (q *queue) prefetch() int {
-	if time.Duration(q.mean.Load()) > cheap {
+	mean := time.Duration(max(1, q.mean.Load()))
+	if mean > cheap {
 		return 0
 	}
-	return q.cfg.Prefetch
+	return min(q.cfg.Prefetch, int(ahead/mean)*q.cfg.Concurrency)
 }
 
 // work runs jobs until there are no more.
