@@ -41,12 +41,14 @@ func parseEnvelope(data []byte) (Job, error) {
 	}
 	rest := data[3:]
 	var text [5]string
-	for i := range text {
+	for i := range text { // the first is the message's too
 		n, size := binary.Uvarint(rest)
 		if size <= 0 || n > uint64(len(rest)-size) {
 			return Job{}, errEnvelope
 		}
-		text[i] = string(rest[size : size+int(n)])
+		if i > 0 {
+			text[i] = string(rest[size : size+int(n)])
+		}
 		rest = rest[size+int(n):]
 	}
 	var number [4]uint64

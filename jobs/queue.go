@@ -93,9 +93,6 @@ func (q *queue) perform(t *task) {
 	defer t.running.Store(false)
 	start := time.Now()
 	metrics.Time("wait", q.name, start.Sub(t.job.Created))
-	t.tx = &t.wants
-	t.wants.shard, t.wants.task = t.shard, t
-	t.ctx.at = locate(q.name, &t.job, t.tx)
 	err = q.w.call(&t.ctx, q.cfg.Handler, t.job.Message)
 	if _, ok := err.(*message.Pending); ok {
 		err = q.await(t, err)
@@ -126,9 +123,10 @@ func (q *queue) judge(t *task, err error) {
 		t.shard.drop(t)
 		return
 	case err == nil:
+		t.tx = t.ctx.tx()
 	case errors.Is(t.ctx.reason(), errCancelled):
 		q.w.b.cfg.Metrics.Count("cancelled", q.name, 1)
-		t.how, t.tx = Cancelled, nil
+		t.how = Cancelled
 	case errors.As(err, &snooze):
 		t.verdict, t.delay, t.snoozed = retry, snooze.after, true
 	case errors.Is(err, errStopping), t.ctx.Err() != nil && errors.Is(err, context.Canceled):

@@ -21,8 +21,7 @@ type task struct {
 	delay   time.Duration
 	snoozed bool // a retry that is no attempt
 	how     How  // a done job has ended; empty: Done
-	tx      *Tx  // &wants, or nil
-	wants   Tx
+	tx      *Tx  // what the handler wants stored, or nil
 	reason  string
 	err     error
 }
@@ -37,7 +36,9 @@ const (
 )
 
 func newTask(s *shard, e entry) *task {
-	return &task{shard: s, entry: e, ctx: handlerContext{parent: s.q.w.handlers}}
+	t := &task{shard: s, entry: e}
+	t.ctx.parent, t.ctx.task = s.q.w.handlers, t
+	return t
 }
 
 // lost says that another worker has the job.
@@ -47,9 +48,10 @@ func (t *task) lost() bool { return errors.Is(t.ctx.reason(), errLeaseLost) }
 // one, which the standard library can cancel, is made when it is needed and not for every job.
 type handlerContext struct {
 	parent context.Context //nolint:containedctx // it is one
-	at     whereabouts
+	task   *task
 
 	mu    sync.Mutex
+	at    *whereabouts    // nil: nobody has asked so far
 	real  context.Context //nolint:containedctx // nil: not needed so far
 	end   context.CancelCauseFunc
 	cause error // why it has ended; nil: it has not, unless parent has
@@ -112,7 +114,26 @@ func (c *handlerContext) Err() error {
 // Value needs the real context for whatever is not our own: the standard library finds it that way.
 func (c *handlerContext) Value(key any) any {
 	if _, ok := key.(infoKey); ok {
-		return &c.at
+		return c.whereabouts()
 	}
 	return c.full().Value(key)
+}
+
+func (c *handlerContext) whereabouts() *whereabouts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at == nil {
+		c.at = locate(c.task.shard.q.name, &c.task.job, &Tx{shard: c.task.shard, task: c.task})
+	}
+	return c.at
+}
+
+// tx is what the handler wants stored; nil when it has not asked for a Tx.
+func (c *handlerContext) tx() *Tx {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.at == nil {
+		return nil
+	}
+	return c.at.tx
 }
