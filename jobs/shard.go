@@ -45,6 +45,7 @@ type shard struct {
 	counted bool // of the settling goroutine: Redis counts what runs, though the settings do not say so yet
 
 	// Of the reading goroutine.
+	group       *redisx.Group
 	unsure      bool      // a reply was lost: Redis may believe that we hold more than we do
 	nextReclaim time.Time // when to look for jobs of crashed workers
 	urgent      bool      // there may be jobs of several priorities
@@ -105,6 +106,7 @@ func (s *shard) room() int {
 // read takes jobs until the worker stops: first those of crashed workers, then new ones. ctx does not end
 // with the worker.
 func (s *shard) read(ctx context.Context) {
+	s.group = s.q.w.reads.Group("g", s.q.w.me, s.streams)
 	s.nextReclaim = time.Now().Add(rand.N(s.b.cfg.Lease / 3))
 	var delay time.Duration
 	for !s.q.w.halted() {
@@ -173,7 +175,7 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 	}
 	var got []entry
 	block := max(time.Millisecond, min(s.b.cfg.Block, time.Until(s.nextReclaim).Round(time.Millisecond)))
-	err := s.q.w.reads.ReadGroup(ctx, "g", s.q.w.me, s.streams, free, block, func(e *redisx.Entry, size int) {
+	err := s.group.Read(ctx, free, block, func(e *redisx.Entry, size int) {
 		level := e.Stream[len(e.Stream)-1:]
 		s.urgent = s.urgent || level != "0"
 		one := entry{ref: level + ":" + string(e.ID), envelope: e.Value("e"), key: string(e.Value("k")), admitted: string(e.Value("l"))}

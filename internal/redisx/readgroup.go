@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -30,32 +32,48 @@ func (e *Entry) Value(name string) []byte {
 
 var errReply = errors.New("redis: the reply to XREADGROUP cannot be read")
 
-// ReadGroup is XREADGROUP of what is new, without a map and its strings for each entry. each gets what was
-// delivered, and the size of the whole reply. The error is redis.Nil when nothing has come within block, which is to
-// be shorter than a connection's silence may last.
-func (r *Readers) ReadGroup(ctx context.Context, group, consumer string, streams []string, count int, block time.Duration, each func(e *Entry, size int)) error {
-	args := make([]any, 0, 9+2*len(streams))
-	args = append(args, "xreadgroup", "group", group, consumer, "count", count, "block", block.Milliseconds(), "streams")
-	first := len(args)
+// Group reads streams for one consumer of a group. It is not safe for concurrent use.
+type Group struct {
+	reads           *Readers
+	group, consumer string
+	streams         []string
+	args            []any
+	size            int // of a reply, as expected
+}
+
+// Group makes a Group.
+func (r *Readers) Group(group, consumer string, streams []string) *Group {
+	g := &Group{reads: r, group: group, consumer: consumer, streams: streams}
+	g.args = []any{"xreadgroup", "group", group, consumer, "count", 0, "block", 0, "streams"}
 	for _, s := range streams {
-		args = append(args, s)
+		g.args = append(g.args, s)
 	}
 	for range streams {
-		args = append(args, ">")
+		g.args = append(g.args, ">")
 	}
-	cmd := redis.NewRawCmd(ctx, args...)
-	cmd.SetFirstKeyPos(int8(first))
-	_ = r.Process(ctx, cmd)
-	reply, err := cmd.Bytes()
-	if err != nil {
+	return g
+}
+
+const firstStream = 9 // in Group.args
+
+// Read is XREADGROUP of what is new, without a map and its strings for each entry. each gets what was
+// delivered, and the size of the whole reply. The error is redis.Nil when nothing has come within block, which is to
+// be shorter than a connection's silence may last.
+func (g *Group) Read(ctx context.Context, count int, block time.Duration, each func(e *Entry, size int)) error {
+	g.args[5], g.args[7] = count, block.Milliseconds()
+	s := sink{make([]byte, 0, g.size)}
+	cmd := redis.NewRawWriteToCmd(ctx, &s, g.args...)
+	cmd.SetFirstKeyPos(firstStream)
+	if err := g.reads.Process(ctx, cmd); err != nil {
 		return err
 	}
-	if len(reply) > 0 && (reply[0] == '-' || reply[0] == '!') {
+	if len(s.data) > 0 && (s.data[0] == '-' || s.data[0] == '!') {
 		// It has delivered nothing. The driver knows what to do about each error, but not of a raw reply's.
-		return r.readGroup(ctx, group, consumer, streams, count, block, each)
+		return g.reads.readGroup(ctx, g.group, g.consumer, g.streams, count, block, each)
 	}
-	p := replies{rest: reply}
-	p.streams(func(e *Entry) { each(e, len(reply)) })
+	g.size = min(len(s.data)+len(s.data)/8, maxExpected)
+	p := replies{rest: s.data}
+	p.streams(func(e *Entry) { each(e, len(s.data)) })
 	switch {
 	case p.bad:
 		return errReply
@@ -63,6 +81,31 @@ func (r *Readers) ReadGroup(ctx context.Context, group, consumer string, streams
 		return redis.Nil
 	}
 	return nil
+}
+
+// maxExpected bounds what is allocated before a reply is there.
+const maxExpected = 256 << 10
+
+// A sink collects a reply.
+type sink struct{ data []byte }
+
+func (s *sink) Write(b []byte) (int, error) {
+	s.data = append(s.data, b...)
+	return len(b), nil
+}
+
+// ReadFrom spares io.CopyN a buffer for each value.
+func (s *sink) ReadFrom(r io.Reader) (int64, error) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{s}, r)
+	}
+	size, n := len(s.data), int(limited.N)
+	s.data = slices.Grow(s.data, n)
+	got, err := io.ReadFull(limited.R, s.data[size:size+n])
+	limited.N -= int64(got)
+	s.data = s.data[:size+got]
+	return int64(got), err
 }
 
 func (r *Readers) readGroup(ctx context.Context, group, consumer string, streams []string, count int, block time.Duration, each func(e *Entry, size int)) error {

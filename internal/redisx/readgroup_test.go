@@ -23,9 +23,10 @@ func TestReadGroup(t *testing.T) {
 	r := c.Readers()
 	defer r.Close()
 	streams := []string{"a", "b"}
+	g := r.Group("g", "me", streams)
 	var got []string
 	read := func() error {
-		return r.ReadGroup(ctx, "g", "me", streams, 10, 10*time.Millisecond, func(e *redisx.Entry, _ int) {
+		return g.Read(ctx, 10, 10*time.Millisecond, func(e *redisx.Entry, _ int) {
 			got = append(got, e.Stream+" "+string(e.Value("e"))+" "+string(e.Value("k")))
 		})
 	}
