@@ -36,7 +36,10 @@ type Config struct {
 	// readable on the way.
 	Insecure bool
 	Security zeromq.Security // of the ZeroMQ endpoints; zero means NULL and everybody
-	Relay    Relay           // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
+	// RelayRaw relays any frames behind the type. Python clients of Very Powerful Agents stop for ever at what is not
+	// [UTF-8 name, 0x01, UTF-8 payload], which is all that passes otherwise.
+	RelayRaw bool
+	Relay    Relay // whose messages ZeroMQ clients may send each other by name; empty means RelayBound
 
 	MaxMessage  int           // bytes of an envelope; 0 means 64 KiB, at most 192 KiB
 	Window      int           // messages of one client in work at a time, then its socket is not read; 0 means 256

@@ -41,10 +41,9 @@ func (a *Agent) forAgent(name []byte) bool { return len(name) == 0 || string(nam
 
 // relay passes a message on, and reports whether it was let through.
 func (a *Agent) relay(c *client, r request) bool {
-	frames := r.relay
 	from, ok := c.link.(*dealer)
-	if !ok || len(frames) != 3 || !utf8.Valid(frames[0]) || !utf8.Valid(frames[2]) || !utf8.ValidString(from.RoutingID()) {
-		return false // a Python client dies of what is not UTF-8 or not three frames
+	if !ok || !a.mayCarry(from.RoutingID(), string(r.relay[0]), r.relay[1:]) {
+		return false
 	}
 	if a.cfg.Relay == RelayBound {
 		s, bound := c.identity()
@@ -55,11 +54,17 @@ func (a *Agent) relay(c *client, r request) bool {
 	if a.cfg.Relay == RelayOff {
 		return false
 	}
-	to, here := a.mesh.local(string(frames[0]))
-	if !here {
-		return a.mesh.pass(passing{from: from.RoutingID(), to: string(frames[0]), payload: frames[2]})
+	m := passing{from: from.RoutingID(), to: string(r.relay[0]), frames: r.relay[1:]}
+	if to, here := a.mesh.local(m.to); here {
+		return m.deliver(to) == nil
 	}
-	return to.Send([]byte(from.RoutingID()), []byte{relayFrame}, frames[2]) == nil
+	return a.mesh.pass(m)
+}
+
+// mayCarry says whether a message is one that the client it is for can take: a Python client dies of what is not
+// UTF-8 or not three frames. frames begin with the type.
+func (a *Agent) mayCarry(from, to string, frames [][]byte) bool {
+	return a.cfg.RelayRaw || (len(frames) == 2 && utf8.Valid(frames[1]) && utf8.ValidString(from) && utf8.ValidString(to))
 }
 
 // ownName says whether a routing id belongs to a user: it is his id, or begins with it and a dot.

@@ -2,6 +2,7 @@ package agents
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -33,7 +34,38 @@ type switchboard struct {
 // passing is a message from one client to the name of another.
 type passing struct {
 	from, to string
-	payload  []byte
+	frames   [][]byte // the type, the payload, and what else there is
+}
+
+func (m *passing) deliver(to *zeromq.Peer) error {
+	return to.Send(append([][]byte{[]byte(m.from)}, m.frames...)...)
+}
+
+// packed is the frames as one string of bytes: each behind its length as a uvarint.
+func (m *passing) packed() []byte {
+	size := 0
+	for _, f := range m.frames {
+		size += binary.MaxVarintLen32 + len(f)
+	}
+	b := make([]byte, 0, size)
+	for _, f := range m.frames {
+		b = append(binary.AppendUvarint(b, uint64(len(f))), f...)
+	}
+	return b
+}
+
+// unpack is the reverse of packed; the frames share the memory of b.
+func unpack(b []byte) (frames [][]byte, ok bool) {
+	for len(b) > 0 {
+		n, used := binary.Uvarint(b)
+		if used <= 0 || n > uint64(len(b)-used) {
+			return nil, false
+		}
+		end := used + int(n) //nolint:gosec // n is at most len(b)
+		frames = append(frames, b[used:end:end])
+		b = b[end:]
+	}
+	return frames, true
 }
 
 // place is where a name was found; incarnation is empty for nowhere.
@@ -168,13 +200,13 @@ func (s *switchboard) send(m passing) {
 	a := s.agent
 	at := s.known[m.to]
 	if at.incarnation == "" || at.incarnation == a.broker.Incarnation() {
-		if to, here := s.local(m.to); !here || to.Send([]byte(m.from), []byte{relayFrame}, m.payload) != nil {
+		if to, here := s.local(m.to); !here || m.deliver(to) != nil {
 			a.dropped.Add(1)
 		}
 		return
 	}
 	job := jobs.Job{Volatile: true, Message: &message.Message{
-		Type: relayType, From: message.Address{ID: m.from}, To: message.Address{ID: m.to}, Payload: m.payload,
+		Type: relayType, From: message.Address{ID: m.from}, To: message.Address{ID: m.to}, Payload: m.packed(),
 	}}
 	a.broker.SendTo(at.incarnation, job, func(_ jobs.Receipt, err error) {
 		if err != nil && !errors.Is(err, jobs.ErrUnknown) {
@@ -183,10 +215,13 @@ func (s *switchboard) send(m passing) {
 	})
 }
 
-// arrive hands a message from another agent to the client it is for.
+// arrive hands a message from another agent to the client it is for, if that one can take it: the other agent may
+// carry more than this one.
 func (s *switchboard) arrive(_ context.Context, m *message.Message) error {
 	to, here := s.local(m.To.ID)
-	if !here || to.Send([]byte(m.From.ID), []byte{relayFrame}, m.Payload) != nil {
+	frames, ok := unpack(m.Payload)
+	arrived := passing{from: m.From.ID, to: m.To.ID, frames: frames}
+	if !here || !ok || !s.agent.mayCarry(arrived.from, arrived.to, frames) || arrived.deliver(to) != nil {
 		s.agent.dropped.Add(1)
 	}
 	return nil

@@ -118,3 +118,25 @@ func TestInboxRetries(t *testing.T) {
 		}
 	})
 }
+
+// TestRetryEndsWhileJobsFailAgain: what fails at once after its retry waits for the next one.
+func TestRetryEndsWhileJobsFailAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		var attempts record
+		b := start(t, quick(client(t, url)))
+		work(t, b, jobs.WorkerConfig{Queues: map[string]jobs.QueueConfig{"q": {Handler: message.HandlerFunc(func(_ context.Context, m *message.Message) error {
+			attempts.add(m.Text)
+			return jobs.Permanent(errors.New("never"))
+		})}}})
+		ctx, c := context10(t), client(t, url)
+		if _, err := b.DoEnqueue(ctx, "q", jobs.Job{ID: "poison", Message: text("poison")}); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			eventually(t, "it is dead", func() bool { return c.XLen(ctx, "{m:q:q:0}:dead").Val() == 1 })
+			if n, err := b.RetryDead(ctx, "q"); err != nil || n != 1 {
+				t.Fatalf("retried %d, %v; want 1", n, err)
+			}
+		}
+	})
+}

@@ -99,7 +99,8 @@ func (b *Broker) PurgeDead(ctx context.Context, queue string, places ...string) 
 	})
 }
 
-// eachDead hands out dead letters page by page; those that come while it runs may be left out.
+// eachDead hands out dead letters page by page. Those that come while it runs are left out: a job that is retried
+// and fails at once would never let it end.
 func (b *Broker) eachDead(ctx context.Context, queue string, places []string, handle func(part int, letters []entry) (int, error)) (int, error) {
 	streams, err := b.deadStreams(queue)
 	if err != nil {
@@ -131,16 +132,24 @@ func (b *Broker) eachDead(ctx context.Context, queue string, places []string, ha
 			return total, fmt.Errorf("jobs: dead letter %s: %w", p, err)
 		}
 	}
-	for part := range streams {
-		for start := "-"; len(places) == 0; {
-			last, err := one(part, start, "+")
-			if err != nil {
+	if len(places) > 0 {
+		return total, nil
+	}
+	for part, stream := range streams {
+		newest, err := b.redis.XRevRangeN(ctx, stream, "+", "-", 1).Result()
+		if err != nil {
+			return total, fmt.Errorf("jobs: dead letters: %w", err)
+		}
+		if len(newest) == 0 {
+			continue
+		}
+		for last, start := "", "-"; last != newest[0].ID; start = "(" + last {
+			if last, err = one(part, start, newest[0].ID); err != nil {
 				return total, fmt.Errorf("jobs: dead letters: %w", err)
 			}
-			if last == "" {
+			if last == "" { // another has taken them
 				break
 			}
-			start = "(" + last
 		}
 	}
 	return total, nil

@@ -74,6 +74,7 @@ Once everything is bound, one line that starts with "ready" names the agent and 
 	l.flags(f)
 	f.StringSliceVar(&cfg.NotifyPub, "notify-pub", nil, "endpoints for PUBs of a notification broker in the agent; none by default")
 	f.StringSliceVar(&cfg.NotifySub, "notify-sub", nil, "endpoints for its SUBs")
+	f.BoolVar(&cfg.RelayRaw, "relay-raw", false, "relay any frames; without it only what Python clients survive: [name, 1, UTF-8 text]")
 	f.StringVar((*string)(&cfg.Relay), "relay", "bound", "whose messages ZeroMQ clients may send each other by name: bound (to a session), open, off")
 	f.StringSliceVar(&cfg.Origins, "origin", nil, "web origins whose pages may connect, or *; none means this host only")
 	f.IntVar(&cfg.MaxMessage, "max-message", 64<<10, "largest message in bytes, at most 196608")

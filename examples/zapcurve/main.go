@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		*certs = dir
 	}
 	trusted := filepath.Join(*certs, "trusted")
-	if err := os.MkdirAll(trusted, 0o755); err != nil {
+	if err := os.MkdirAll(trusted, 0o750); err != nil {
 		return err
 	}
 	agent, err := agents.New(agents.Config{Name: "zap", Redis: agents.NoBroker})
@@ -145,5 +145,5 @@ func trust(certs, trusted, name string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(trusted, name+".key"), key, 0o644)
+	return os.WriteFile(filepath.Join(trusted, name+".key"), key, 0o600) //nolint:gosec // the names are this program's
 }

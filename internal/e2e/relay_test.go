@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,8 +72,28 @@ func TestRelay(t *testing.T) {
 		one.send("client2", "\x01", "not utf-8 \xff")
 		one.send("client2", "\x02", "wrong type")
 		one.send("client2", "\x00\x01", "1")
-		if got := two.next(); fmt.Sprint(got) != fmt.Sprint([]string{"client1", "\x01", "1"}) {
+		if got := two.next(); fmt.Sprint(got) != fmt.Sprint([]string{"client1", "\x00\x01", "1"}) {
 			t.Errorf("client2 got %q", got)
+		}
+	})
+	t.Run("raw", func(t *testing.T) {
+		a := serve(t, "raw-a", m.redis.URL, "--relay", "open", "--relay-raw")
+		b := serve(t, "raw-b", m.redis.URL, "--relay", "open", "--relay-raw")
+		one, two, three := newFramed(t, a, "one"), newFramed(t, a, "two"), newFramed(t, b, "three \xff")
+		heard := func(f framed, agent string) { // its name is known to the mesh
+			f.send(agent, "\x01", `{"type":"Ping"}`)
+			f.next()
+		}
+		heard(two, "raw-a")
+		heard(three, "raw-b")
+		want := []string{"one", "\x01", "\xff\x00", "", "more"}
+		one.send("two", "\x01", "\xff\x00", "", "more")
+		if got := two.next(); !slices.Equal(got, want) {
+			t.Errorf("two got %q", got)
+		}
+		one.send("three \xff", "\x01", "\xff\x00", "", "more")
+		if got := three.next(); !slices.Equal(got, want) {
+			t.Errorf("three got %q", got)
 		}
 	})
 	t.Run("bound", func(t *testing.T) {

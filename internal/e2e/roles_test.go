@@ -201,6 +201,38 @@ func TestRouterCommand(t *testing.T) {
 	}
 }
 
+// TestRolesKilled: libzmq peers find a router and a broker again that were killed and started anew, with their
+// names and subscriptions; and a peer that was killed comes back under its name.
+func TestRolesKilled(t *testing.T) {
+	t.Parallel()
+	router := startRole(t, "router", "--bind", "tcp://127.0.0.1:0")
+	broker := startRole(t, "broker", "--pub", "tcp://127.0.0.1:0", "--sub", "tcp://127.0.0.1:0")
+	ann := newPySocket(t, "DEALER", router.ready["bind"], pyOptions{ID: "ann"}).up()
+	bob := newPySocket(t, "DEALER", router.ready["bind"], pyOptions{ID: "bob"}).up()
+	pub := newPySocket(t, "PUB", broker.ready["pub"], pyOptions{}).up()
+	sub := newPySocket(t, "SUB", broker.ready["sub"], pyOptions{}).up()
+	sub.subscribe("game")
+	untilHeard(t, pub, sub, "game")
+
+	router.kill()
+	broker.kill()
+	router = startRole(t, "router", "--bind", router.ready["bind"])
+	broker = startRole(t, "broker", "--pub", broker.ready["pub"], "--sub", broker.ready["sub"])
+	for _, p := range []pySocket{ann, bob, pub, sub} {
+		p.up()
+	}
+	ann.send("bob", "\x01", "again")
+	bob.got("ann", "\x01", "again")
+	untilHeard(t, pub, sub, "game")
+
+	bob.kill()
+	bob = newPySocket(t, "DEALER", router.ready["bind"], pyOptions{ID: "bob"}).up()
+	bob.send("ann", "\x01", "back")
+	ann.got("bob", "\x01", "back")
+	ann.send("bob", "\x01", "welcome")
+	bob.got("ann", "\x01", "welcome")
+}
+
 // TestRouterCommandTrust: whose keys may connect, and that the directory is looked at again.
 func TestRouterCommandTrust(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -64,14 +65,16 @@ func (p *Program) printed() (text string, changed <-chan struct{}) {
 	return p.out.String(), p.changed
 }
 
-// Prints waits until the program has printed what pattern matches and returns its first group, or all of it.
+// Prints waits until the program has printed a whole line that pattern matches and returns its first group, or
+// all of it. What stands in a line that has no end yet does not count: some programs write a line in pieces.
 func (p *Program) Prints(pattern string) string {
 	p.tb.Helper()
 	expr := regexp.MustCompile("(?m)" + pattern)
 	deadline := time.After(Patience)
 	for ended := false; ; {
 		text, changed := p.printed()
-		if found := expr.FindStringSubmatch(text); found != nil {
+		lines := text[:strings.LastIndexByte(text, '\n')+1]
+		if found := expr.FindStringSubmatch(lines); found != nil {
 			return found[min(1, len(found)-1)]
 		}
 		if ended {
