@@ -36,8 +36,8 @@ const (
 )
 
 func newTask(s *shard, e entry) *task {
-	t := &task{shard: s, entry: e}
-	t.ctx.parent, t.ctx.task = s.q.w.handlers, t
+	t := &task{shard: s, entry: e, ctx: handlerContext{parent: s.q.w.handlers}}
+	t.ctx.task = t
 	return t
 }
 
