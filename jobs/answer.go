@@ -37,9 +37,10 @@ func whole(s string) int64 {
 
 // An entry is one job of a queue as scripts return it; queue.lua says what a ref is.
 type entry struct {
-	ref, envelope, key string
-	admitted           string // 1: a rate has let it pass
-	permit             string // type of a job that has a permit
+	ref, key string
+	envelope []byte
+	admitted string // 1: a rate has let it pass
+	permit   string // type of a job that has a permit
 }
 
 func entries(list []any) []entry {
@@ -49,7 +50,7 @@ func entries(list []any) []entry {
 		if len(f) < 3 {
 			continue
 		}
-		one := entry{ref: f[0], envelope: f[1], key: f[2]}
+		one := entry{ref: f[0], envelope: []byte(f[1]), key: f[2]}
 		if len(f) > 3 {
 			one.admitted = f[3]
 		}

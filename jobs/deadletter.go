@@ -72,7 +72,7 @@ func (b *Broker) RetryDead(ctx context.Context, queue string, places ...string) 
 		tag := b.keys.queue(queue, part)
 		args := []any{tag}
 		for _, e := range letters {
-			j, err := parseEnvelope([]byte(e.envelope))
+			j, err := parseEnvelope(e.envelope)
 			if err != nil {
 				continue
 			}
@@ -115,7 +115,8 @@ func (b *Broker) eachDead(ctx context.Context, queue string, places []string, ha
 		letters := make([]entry, len(found))
 		for i, m := range found {
 			letters[i].ref = m.ID
-			letters[i].envelope, _ = m.Values["e"].(string)
+			envelope, _ := m.Values["e"].(string)
+			letters[i].envelope = []byte(envelope)
 		}
 		n, err := handle(part, letters)
 		total += n

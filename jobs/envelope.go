@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"strconv"
@@ -33,19 +34,21 @@ func appendEnvelope(dst []byte, j *Job) []byte {
 	return j.Message.AppendBinary(dst)
 }
 
-// parseEnvelope reads what appendEnvelope wrote. The message shares data's memory.
+// parseEnvelope reads what appendEnvelope wrote. Nothing of it shares data's memory.
 func parseEnvelope(data []byte) (Job, error) {
 	if len(data) < 3 || data[0] != envelopeVersion || data[1] < '0' || data[1] > '0'+maxPriority {
 		return Job{}, errEnvelope
 	}
 	rest := data[3:]
 	var text [5]string
-	for i := range text {
+	for i := range text { // the first is the message's too
 		n, size := binary.Uvarint(rest)
 		if size <= 0 || n > uint64(len(rest)-size) {
 			return Job{}, errEnvelope
 		}
-		text[i] = string(rest[size : size+int(n)])
+		if i > 0 {
+			text[i] = string(rest[size : size+int(n)])
+		}
 		rest = rest[size+int(n):]
 	}
 	var number [4]uint64
@@ -61,6 +64,7 @@ func parseEnvelope(data []byte) (Job, error) {
 	if err != nil {
 		return Job{}, errEnvelope
 	}
+	m.Payload, m.Extra = bytes.Clone(m.Payload), bytes.Clone(m.Extra) // handlers may change them
 	return Job{
 		ID: text[1], ResultFor: kept(text[2]), batch: text[3], Key: text[4], Priority: int(data[1] - '0'), Message: m,
 		Attempt: int(number[0]), Hops: int(number[1]), Created: instant(number[2]), Deadline: instant(number[3]),
@@ -76,6 +80,9 @@ func keepFor(d time.Duration) string {
 }
 
 func kept(text string) time.Duration {
+	if text == "" {
+		return 0
+	}
 	ms, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || ms <= 0 || ms > int64(maxResultFor/time.Millisecond) {
 		return 0

@@ -34,7 +34,11 @@ type whereabouts struct {
 }
 
 func withInfo(ctx context.Context, queue string, j *Job, tx *Tx) context.Context {
-	return context.WithValue(ctx, infoKey{}, &whereabouts{tx: tx, info: Info{
+	return context.WithValue(ctx, infoKey{}, locate(queue, j, tx))
+}
+
+func locate(queue string, j *Job, tx *Tx) *whereabouts {
+	return &whereabouts{tx: tx, info: Info{
 		ID: j.ID, Attempt: j.Attempt + 1, Priority: j.Priority, Hops: j.Hops, Queue: queue, Key: j.Key, Created: j.Created, Deadline: j.Deadline,
-	}})
+	}}
 }

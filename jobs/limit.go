@@ -80,7 +80,7 @@ func (s *shard) admit(ctx context.Context, got []entry) (map[string]struct{}, er
 	var readable []int
 	jobs := make([]Job, len(got))
 	for i := range got {
-		j, err := parseEnvelope([]byte(got[i].envelope))
+		j, err := parseEnvelope(got[i].envelope)
 		if err != nil {
 			continue // it will become a dead letter
 		}

@@ -55,7 +55,7 @@ func (m *mover) batch(ctx context.Context) (moved int, err error) {
 	}
 	outcomes := make(chan told, len(got))
 	for _, e := range got {
-		j, err := parseEnvelope([]byte(e.envelope))
+		j, err := parseEnvelope(e.envelope)
 		if err != nil {
 			outcomes <- told{e, err}
 			continue

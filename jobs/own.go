@@ -190,7 +190,7 @@ func (o *owner) commit(ctx context.Context, n int64, hows []byte) error {
 	}
 	tx.jobs, tx.bytes = nil, 0
 	o.n, o.t.job.Attempt = n, 0 // it gets on: later failures are counted anew
-	o.t.tx.reign(o.mark, next)
+	o.t.ctx.tx().reign(o.mark, next)
 	return nil
 }
 
@@ -210,7 +210,7 @@ func (tx *Tx) reign(mark, version string) {
 // lost ends the handler: another worker has the job.
 func (o *owner) lost() error {
 	o.s.b.cfg.Metrics.Count("fenced", o.s.q.name, 1)
-	o.t.cancel(errLeaseLost)
+	o.t.ctx.cancel(errLeaseLost)
 	return errLeaseLost
 }
 

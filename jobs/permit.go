@@ -57,7 +57,7 @@ func (s *shard) insist(ctx context.Context, got []entry) {
 	refs, kinds := make([]string, len(got)), make([]string, len(got))
 	for i := range got {
 		refs[i] = got[i].ref
-		if j, err := parseEnvelope([]byte(got[i].envelope)); err == nil {
+		if j, err := parseEnvelope(got[i].envelope); err == nil {
 			kinds[i], got[i].permit = j.Message.Type, j.Message.Type
 		}
 	}

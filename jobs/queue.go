@@ -10,13 +10,16 @@ import (
 	"github.com/agentmesh/agentmesh/agents/message"
 )
 
+// ahead is how much work to hold ready, as far as Prefetch allows: enough for the next jobs to come meanwhile.
+const ahead = 20 * time.Millisecond
+
 // A queue is this agent's work on one queue: goroutines that run handlers, and a shard for each partition
 // that keeps them supplied.
 type queue struct {
 	w      *Worker
 	name   string
 	cfg    QueueConfig
-	ready  chan *task
+	ready  *ready
 	shards []*shard
 	mean   atomic.Int64 // how long handlers take, ns, a moving average
 }
@@ -24,38 +27,9 @@ type queue struct {
 // cheap is how long handlers may take on average for jobs to be fetched ahead.
 const cheap = 5 * time.Millisecond
 
-// A task is a job that this worker holds.
-type task struct {
-	shard *shard
-	entry
-	job    Job
-	ctx    context.Context //nolint:containedctx // of the handler; it ends with the lease, before any caller's
-	cancel context.CancelCauseFunc
-
-	// What is to become of it, once decided.
-	verdict verdict
-	delay   time.Duration
-	snoozed bool // a retry that is no attempt
-	how     How  // a done job has ended; empty: Done
-	tx      *Tx  // &wants, or nil
-	wants   Tx
-	reason  string
-	err     error
-}
-
-type verdict uint8
-
-const (
-	done verdict = iota
-	retry
-	dead
-	giveBack
-)
-
 func newQueue(w *Worker, name string, cfg QueueConfig) *queue {
-	q := &queue{w: w, name: name, cfg: cfg}
+	q := &queue{w: w, name: name, cfg: cfg, ready: newReady()}
 	q.mean.Store(int64(2 * cheap)) // until it is known nothing is fetched ahead
-	q.ready = make(chan *task, cfg.Concurrency+cfg.Prefetch+maxBatch)
 	for part := range w.b.cfg.Partitions {
 		q.shards = append(q.shards, newShard(q, part))
 	}
@@ -64,15 +38,16 @@ func newQueue(w *Worker, name string, cfg QueueConfig) *queue {
 
 // prefetch is how many jobs to hold beyond those that run.
 func (q *queue) prefetch() int {
-	if time.Duration(q.mean.Load()) > cheap {
+	mean := time.Duration(max(1, q.mean.Load()))
+	if mean > cheap {
 		return 0
 	}
-	return q.cfg.Prefetch
+	return min(q.cfg.Prefetch, int(ahead/mean)*q.cfg.Concurrency)
 }
 
 // work runs jobs until there are no more.
 func (q *queue) work() {
-	for t := range q.ready {
+	for t := q.ready.take(); t != nil; t = q.ready.take() {
 		if q.w.halted() || t.shard.resting() || q.w.gate.closed() {
 			t.verdict = giveBack
 			t.shard.settle(t)
@@ -84,21 +59,21 @@ func (q *queue) work() {
 
 // giveBackUnstarted competes with the busy goroutines of work for what is left.
 func (q *queue) giveBackUnstarted() {
-	for t := range q.ready {
+	for t := q.ready.take(); t != nil; t = q.ready.take() {
 		t.verdict = giveBack
 		t.shard.settle(t)
 	}
 }
 
 func (q *queue) perform(t *task) {
-	defer t.cancel(nil)
-	if t.ctx.Err() != nil && t.lost() {
+	defer t.ctx.cancel(nil)
+	if t.lost() {
 		t.shard.drop(t)
 		return
 	}
 	var err error
 	metrics := q.w.b.cfg.Metrics
-	t.job, err = parseEnvelope([]byte(t.envelope))
+	t.job, err = parseEnvelope(t.envelope)
 	switch {
 	case err != nil:
 		t.verdict, t.reason, t.err = dead, "malformed", err
@@ -109,19 +84,16 @@ func (q *queue) perform(t *task) {
 		t.how = Expired
 		t.shard.settle(t)
 		return
-	case !t.shard.begin(t):
+	case !t.begin():
 		metrics.Count("cancelled", q.name, 1)
 		t.how = Cancelled
 		t.shard.settle(t)
 		return
 	}
-	defer t.shard.finish(t)
+	defer t.running.Store(false)
 	start := time.Now()
 	metrics.Time("wait", q.name, start.Sub(t.job.Created))
-	t.tx = &t.wants
-	t.wants.shard, t.wants.task = t.shard, t
-	ctx := withInfo(t.ctx, q.name, &t.job, t.tx)
-	err = q.w.call(ctx, q.cfg.Handler, t.job.Message)
+	err = q.w.call(&t.ctx, q.cfg.Handler, t.job.Message)
 	if _, ok := err.(*message.Pending); ok {
 		err = q.await(t, err)
 	}
@@ -140,7 +112,7 @@ func (q *queue) await(t *task, pending error) error {
 	case err := <-settled:
 		return err
 	case <-t.ctx.Done():
-		return context.Cause(t.ctx)
+		return t.ctx.reason()
 	}
 }
 
@@ -151,9 +123,10 @@ func (q *queue) judge(t *task, err error) {
 		t.shard.drop(t)
 		return
 	case err == nil:
-	case errors.Is(context.Cause(t.ctx), errCancelled):
+		t.tx = t.ctx.tx()
+	case errors.Is(t.ctx.reason(), errCancelled):
 		q.w.b.cfg.Metrics.Count("cancelled", q.name, 1)
-		t.how, t.tx = Cancelled, nil
+		t.how = Cancelled
 	case errors.As(err, &snooze):
 		t.verdict, t.delay, t.snoozed = retry, snooze.after, true
 	case errors.Is(err, errStopping), t.ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -171,6 +144,3 @@ func (q *queue) judge(t *task, err error) {
 	}
 	t.shard.settle(t)
 }
-
-// lost says that another worker has the job.
-func (t *task) lost() bool { return errors.Is(context.Cause(t.ctx), errLeaseLost) }

@@ -23,6 +23,8 @@ var (
 	broadcastLua string
 	//go:embed lua/ack.lua
 	ackLua string
+	//go:embed lua/done.lua
+	doneLua string
 	//go:embed lua/retry.lua
 	retryLua string
 	//go:embed lua/dead.lua
@@ -101,6 +103,7 @@ var (
 	volatileScript  = redisx.NewScript(volatileLua)
 	broadcastScript = redisx.NewScript(laneLua + broadcastLua)
 	ackScript       = redisx.NewScript(queueLua + ackLua)
+	doneScript      = redisx.NewScript(doneLua)
 	retryScript     = redisx.NewScript(queueLua + retryLua)
 	deadScript      = redisx.NewScript(queueLua + deadLua)
 	handbackScript  = redisx.NewScript(queueLua + handbackLua)

@@ -41,14 +41,20 @@ func (s *shard) configure(ctx context.Context) error {
 	s.mu.Lock()
 	s.settings = next
 	s.paused.Store(values[1] == "1")
-	for id := range next.cancelled {
-		if t := s.active[id]; t != nil {
-			ended = append(ended, t)
+	s.cancelled.Store(&next.cancelled) // before looking at what runs: what begins meanwhile sees it
+	if len(next.cancelled) > 0 {
+		for _, t := range s.held {
+			if !t.running.Load() {
+				continue
+			}
+			if _, ok := next.cancelled[t.job.ID]; ok {
+				ended = append(ended, t)
+			}
 		}
 	}
 	s.mu.Unlock()
 	for _, t := range ended {
-		t.cancel(errCancelled)
+		t.ctx.cancel(errCancelled)
 	}
 	poke(s.freed)
 	return nil
@@ -64,13 +70,16 @@ func (s *shard) revision() int64 {
 func (s *shard) resting() bool { return s.paused.Load() }
 
 // begin notes that a job runs now, unless it was cancelled.
-func (s *shard) begin(t *task) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.settings.cancelled[t.job.ID]; ok {
+func (t *task) begin() bool {
+	t.running.Store(true)
+	cancelled := t.shard.cancelled.Load()
+	if cancelled == nil || len(*cancelled) == 0 {
+		return true
+	}
+	if _, ok := (*cancelled)[t.job.ID]; ok {
+		t.running.Store(false)
 		return false
 	}
-	s.active[t.job.ID] = t
 	return true
 }
 
@@ -79,14 +88,6 @@ func (s *shard) isCancelled(id string) bool {
 	defer s.mu.Unlock()
 	_, ok := s.settings.cancelled[id]
 	return ok
-}
-
-func (s *shard) finish(t *task) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.active[t.job.ID] == t {
-		delete(s.active, t.job.ID)
-	}
 }
 
 // Pause makes all agents stop taking jobs from a queue, within about a second; what runs goes on, and

@@ -26,7 +26,7 @@ func (s *shard) settle(t *task) {
 
 // drop lets a task go without telling Redis: it is another worker's.
 func (s *shard) drop(t *task) {
-	t.cancel(nil)
+	t.ctx.cancel(nil)
 	s.mu.Lock()
 	delete(s.held, t.ref)
 	s.mu.Unlock()
@@ -84,7 +84,31 @@ func (s *shard) settleAll(ctx context.Context) {
 func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 	var calls []redisx.Call
 	var about [][]*task
-	acks, backs := s.group(batch, (*task).plain), s.group(batch, func(t *task) bool { return t.verdict == giveBack })
+	var ended [maxPriority + 1][]*task // by stream, the cheap way
+	var acks, backs []*task
+	cheap := !s.counted && s.limits() == nil
+	s.counted = false
+	for _, t := range batch {
+		switch {
+		case t.verdict == giveBack:
+			backs = append(backs, t)
+		case !t.plain():
+		case cheap && t.key == "":
+			ended[t.ref[0]-'0'] = append(ended[t.ref[0]-'0'], t)
+		default:
+			acks = append(acks, t)
+		}
+	}
+	for level, tasks := range ended {
+		if len(tasks) == 0 {
+			continue
+		}
+		args := make([]any, len(tasks))
+		for i, t := range tasks {
+			args[i] = t.ref[2:]
+		}
+		calls, about = append(calls, redisx.Call{Script: doneScript, Keys: []string{s.streams[maxPriority-level], s.tag + ":f"}, Args: args}), append(about, tasks)
+	}
 	if len(acks) > 0 {
 		args := make([]any, 0, 2+2*len(acks))
 		args = append(args, s.q.w.me, s.tag)
@@ -114,6 +138,9 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 	defer cancel()
 	for i, cmd := range s.b.redis.EvalAll(ctx, calls) {
 		switch {
+		case calls[i].Script == doneScript && cmd.Err() == nil && cmd.Val() == int64(0):
+			s.counted = true
+			again = append(again, about[i]...)
 		case about[i][0].conflict(cmd):
 			s.b.cfg.Metrics.Count("conflict", s.q.name, 1)
 			again = append(again, about[i]...)
@@ -125,15 +152,6 @@ func (s *shard) tell(ctx context.Context, batch []*task) (again []*task) {
 		}
 	}
 	return again
-}
-
-func (s *shard) group(batch []*task, want func(*task) bool) (out []*task) {
-	for _, t := range batch {
-		if want(t) {
-			out = append(out, t)
-		}
-	}
-	return out
 }
 
 func (s *shard) retryCall(t *task) redisx.Call {
@@ -225,7 +243,7 @@ func (s *shard) release(tasks []*task) {
 		poke(s.sooner)
 	}
 	for _, t := range tasks {
-		t.cancel(nil)
+		t.ctx.cancel(nil)
 	}
 	poke(s.freed)
 }

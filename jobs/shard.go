@@ -1,10 +1,12 @@
 package jobs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/agentmesh/agentmesh/internal/redisx"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -24,22 +27,25 @@ type shard struct {
 	number  string   // of the partition
 	streams []string // of the four priorities, the most urgent first
 
-	freed   chan struct{} // a job was let go
-	decided chan struct{} // a verdict waits
-	sooner  chan struct{} // nextDue came nearer
-	changed chan struct{} // the settings may have
-	paused  atomic.Bool
-	another atomic.Bool   // look for jobs of crashed workers at once
-	closing chan struct{} // no verdict will follow
+	freed     chan struct{} // a job was let go
+	decided   chan struct{} // a verdict waits
+	sooner    chan struct{} // nextDue came nearer
+	changed   chan struct{} // the settings may have
+	paused    atomic.Bool
+	cancelled atomic.Pointer[map[string]struct{}] // ids of jobs that are not to run, as settings says
+	another   atomic.Bool                         // look for jobs of crashed workers at once
+	closing   chan struct{}                       // no verdict will follow
 
 	mu       sync.Mutex
 	held     map[string]*task // by ref
-	active   map[string]*task // by job id; of two with one id the later
 	verdicts []*task
 	nextDue  time.Time // when a retry is due, as far as this worker knows
 	settings settings
 
+	counted bool // of the settling goroutine: Redis counts what runs, though the settings do not say so yet
+
 	// Of the reading goroutine.
+	group       *redisx.Group
 	unsure      bool      // a reply was lost: Redis may believe that we hold more than we do
 	nextReclaim time.Time // when to look for jobs of crashed workers
 	urgent      bool      // there may be jobs of several priorities
@@ -50,7 +56,7 @@ type shard struct {
 func newShard(q *queue, part int) *shard {
 	tag := q.w.b.keys.queue(q.name, part)
 	return &shard{
-		q: q, b: q.w.b, tag: tag, number: strconv.Itoa(part), held: make(map[string]*task), active: make(map[string]*task), urgent: true,
+		q: q, b: q.w.b, tag: tag, number: strconv.Itoa(part), held: make(map[string]*task), urgent: true,
 		streams: streamsOf(tag), settings: settings{revision: -1},
 		freed: make(chan struct{}, 1), decided: make(chan struct{}, 1), sooner: make(chan struct{}, 1), changed: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
@@ -100,6 +106,7 @@ func (s *shard) room() int {
 // read takes jobs until the worker stops: first those of crashed workers, then new ones. ctx does not end
 // with the worker.
 func (s *shard) read(ctx context.Context) {
+	s.group = s.q.w.reads.Group("g", s.q.w.me, s.streams)
 	s.nextReclaim = time.Now().Add(rand.N(s.b.cfg.Lease / 3))
 	var delay time.Duration
 	for !s.q.w.halted() {
@@ -141,6 +148,9 @@ func (s *shard) recover(ctx context.Context, err error) {
 	s.b.cfg.Metrics.Count("error", s.q.name, 1)
 }
 
+// maxShared is how large a reply may be for its jobs to share its memory: one that runs for long keeps all of it.
+const maxShared = 128 << 10
+
 func (s *shard) readOnce(ctx context.Context, free int) error {
 	if s.unsure {
 		if err := s.resync(ctx); err != nil {
@@ -163,30 +173,28 @@ func (s *shard) readOnce(ctx context.Context, free int) error {
 		}
 		free = 1 // of each stream
 	}
-	streams, err := s.q.w.reads.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: "g", Consumer: s.q.w.me, Streams: append(slices.Clone(s.streams), ">", ">", ">", ">"), Count: int64(free),
-		Block: max(time.Millisecond, min(s.b.cfg.Block, time.Until(s.nextReclaim).Round(time.Millisecond))),
-	}).Result()
+	var got []entry
+	block := max(time.Millisecond, min(s.b.cfg.Block, time.Until(s.nextReclaim).Round(time.Millisecond)))
+	err := s.group.Read(ctx, free, block, func(e *redisx.Entry, size int) {
+		level := e.Stream[len(e.Stream)-1:]
+		s.urgent = s.urgent || level != "0"
+		one := entry{ref: level + ":" + string(e.ID), envelope: e.Value("e"), key: string(e.Value("k")), admitted: string(e.Value("l"))}
+		if size > maxShared {
+			one.envelope = bytes.Clone(one.envelope)
+		}
+		got = append(got, one)
+	})
 	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var got []entry
-	for _, st := range streams {
-		level := st.Stream[len(st.Stream)-1:]
-		s.urgent = s.urgent || level != "0"
-		for _, m := range st.Messages {
-			e := entry{ref: level + ":" + m.ID}
-			e.envelope, _ = m.Values["e"].(string)
-			e.key, _ = m.Values["k"].(string)
-			e.admitted, _ = m.Values["l"].(string)
-			got = append(got, e)
-		}
-	}
 	return s.take(ctx, got)
 }
+
+// few jobs at a time mean that the queue is not busy, and that latency counts.
+const few = 8
 
 // take holds what was just read, as far as the queue's limits admit it.
 func (s *shard) take(ctx context.Context, got []entry) error {
@@ -194,10 +202,20 @@ func (s *shard) take(ctx context.Context, got []entry) error {
 	if err != nil {
 		return err
 	}
+	tasks := make([]*task, 0, len(got))
+	s.mu.Lock()
 	for _, e := range got {
-		if _, ok := aside[e.ref]; !ok {
-			s.hold(e, nil)
+		_, waits := aside[e.ref]
+		if _, held := s.held[e.ref]; !waits && !held {
+			t := newTask(s, e)
+			s.held[e.ref] = t
+			tasks = append(tasks, t)
 		}
+	}
+	s.mu.Unlock()
+	s.q.ready.add(tasks...)
+	if len(tasks) < few {
+		runtime.Gosched() // the one that was woken begins at once, and not when the next read has been sent
 	}
 	return nil
 }
@@ -234,7 +252,7 @@ func (s *shard) ids() map[string]struct{} {
 func (s *shard) hold(e entry, before map[string]struct{}) bool {
 	t := s.grab(e, before)
 	if t != nil {
-		s.q.ready <- t
+		s.q.ready.add(t)
 	}
 	return t != nil
 }
@@ -243,13 +261,12 @@ func (s *shard) grab(e entry, before map[string]struct{}) *task {
 	if _, ok := before[e.ref]; ok {
 		return nil
 	}
-	t := &task{shard: s, entry: e}
+	t := newTask(s, e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.held[e.ref]; ok {
 		return nil
 	}
-	t.ctx, t.cancel = context.WithCancelCause(s.q.w.handlers)
 	s.held[e.ref] = t
 	return t
 }
@@ -401,7 +418,7 @@ func (s *shard) renew(ctx context.Context) error {
 			s.mu.Unlock()
 			if t != nil {
 				s.b.cfg.Metrics.Count("lost", s.q.name, 1)
-				t.cancel(errLeaseLost)
+				t.ctx.cancel(errLeaseLost)
 			}
 		}
 	}

@@ -13,20 +13,21 @@ if meta[2] then limit = 0 end
 for level = 0, 3 do held = held + redis.call('XLEN', tag .. ':s' .. level) end
 local exceptions = {}
 for i = 5, #ARGV, 2 do
-  local id, key, once, ms, delay = special(ARGV[i])
   local envelope = ARGV[i + 1]
   if held >= limit then
     exceptions[#exceptions + 1] = full(i)
+  elseif ARGV[i] == '' then
+    held = held + 1
+    put(tag, envelope, '')
   else
+    local id, key, once, ms, delay = special(ARGV[i])
     local first = marked(id, once, ms)
     if not first and delay ~= '' and redis.call('HEXISTS', tag .. ':j', '+' .. id) == 1 then first = id end
     if first then
       exceptions[#exceptions + 1] = duplicate(i, first)
     else
       held = held + 1
-      if key == '' and delay == '' then
-        put(tag, envelope, key)
-      elseif delay ~= '' then
+      if delay ~= '' then
         later(tag, '+' .. id, now() + tonumber(delay), key, envelope)
       else
         enter(tag, envelope, key)
