@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/agentmesh/agentmesh/agents/message"
@@ -14,6 +15,7 @@ import (
 
 const (
 	switchQueue  = 4096        // messages on their way to other agents; beyond, the newest are dropped
+	switchBytes  = 64 << 20    // of them
 	switchBatch  = 256         // names resolved at a time
 	knownFor     = time.Second // how long it is believed that a name is where it was
 	unknownFor   = 100 * time.Millisecond
@@ -28,6 +30,7 @@ type switchboard struct {
 	agent *Agent
 	names *router.Names
 	queue chan passing
+	bytes atomic.Int64 // in queue
 	known map[string]place
 }
 
@@ -35,6 +38,15 @@ type switchboard struct {
 type passing struct {
 	from, to string
 	frames   [][]byte // the type, the payload, and what else there is
+}
+
+// size is about what it takes in memory.
+func (m *passing) size() int64 {
+	size := len(m.from) + len(m.to)
+	for _, f := range m.frames {
+		size += len(f)
+	}
+	return int64(size)
 }
 
 func (m *passing) deliver(to *zeromq.Peer) error {
@@ -61,7 +73,7 @@ func unpack(b []byte) (frames [][]byte, ok bool) {
 		if used <= 0 || n > uint64(len(b)-used) {
 			return nil, false
 		}
-		end := used + int(n) //nolint:gosec // n is at most len(b)
+		end := used + int(n)
 		frames = append(frames, b[used:end:end])
 		b = b[end:]
 	}
@@ -130,12 +142,16 @@ func (s *switchboard) local(name string) (*zeromq.Peer, bool) {
 
 // pass sends a message to whoever has a name elsewhere. It reports false when it is dropped at once.
 func (s *switchboard) pass(m passing) bool {
-	select {
-	case s.queue <- m:
-		return true
-	default:
-		return false
+	size := m.size()
+	if s.bytes.Add(size) <= switchBytes {
+		select {
+		case s.queue <- m:
+			return true
+		default:
+		}
 	}
+	s.bytes.Add(-size)
+	return false
 }
 
 // run passes messages on until ctx ends.
@@ -160,6 +176,7 @@ func (s *switchboard) run(ctx context.Context) error {
 		s.resolve(ctx, batch)
 		for _, m := range batch {
 			s.send(m)
+			s.bytes.Add(-m.size())
 		}
 	}
 }

@@ -83,7 +83,6 @@ func (a *Agent) zeromqEvent(e zeromq.Event) {
 		a.dealerClient(e.Peer)
 	case zeromq.PeerDown:
 		a.gone(a.dealerClient(e.Peer), e.Reason)
-	case zeromq.Refused:
-		a.log.Debug("a ZeroMQ peer was refused", "address", e.Addr, "reason", e.Reason) // strangers must not fill the log
+	case zeromq.Refused: // the router logs it
 	}
 }

@@ -49,6 +49,7 @@ func (r *Router) bury(ctx context.Context, p *Peer, origin *Origin) {
 
 func (r *Router) refuse(ctx context.Context, origin *Origin, reason error) {
 	r.stats.refused.Add(1)
+	r.refusals.log(origin.Addr, reason)
 	_ = r.events.Publish(ctx, Event{Kind: Refused, Addr: origin.Addr, Origin: origin, Reason: reason})
 }
 

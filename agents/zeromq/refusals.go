@@ -1,6 +1,8 @@
 package zeromq
 
 import (
+	"errors"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,6 +21,9 @@ type refusals struct {
 }
 
 func (r *refusals) log(addr string, reason error) {
+	if errors.Is(reason, io.EOF) { // it only looked whether somebody listens, as health checks do
+		return
+	}
 	r.mu.Lock()
 	now := time.Now()
 	if now.Before(r.quiet) {

@@ -68,7 +68,6 @@ type Relay struct {
 	cfg    RelayConfig
 	router *Router
 
-	refusals                 refusals
 	started                  atomic.Bool
 	passed, unroutable, full atomic.Uint64
 }
@@ -80,7 +79,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: cfg, router: router, refusals: refusals{logger: router.cfg.Logger}}
+	r := &Relay{cfg: cfg, router: router}
 	router.direct = r.pass
 	return r, nil
 }
@@ -96,8 +95,6 @@ func (r *Relay) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	events := r.router.Events().Subscribe(context.WithoutCancel(ctx), r.note, nil, nil) // completed by the router
-	defer func() { <-events.Done() }()
 	if r.cfg.Ready != nil {
 		r.cfg.Ready(r.Addrs())
 	}
@@ -109,12 +106,6 @@ func (r *Relay) Listen() error { return r.router.Listen() }
 
 // Addrs returns the endpoints that are bound, with the real ports, in the order of Bind.
 func (r *Relay) Addrs() []string { return r.router.Addrs() }
-
-func (r *Relay) note(e Event) {
-	if e.Kind == Refused {
-		r.refusals.log(e.Addr, e.Reason)
-	}
-}
 
 // pass hands what one client sent to those it is for.
 func (r *Relay) pass(from *Peer, batch []Message) {

@@ -22,6 +22,7 @@ type Router struct {
 	buffers  buffers
 	keys     atomic.Uint64
 	stats    counters
+	refusals refusals
 	direct   func(from *Peer, batch []Message) // instead of messages, on the reader's goroutine; must not wait
 	started  atomic.Bool
 
@@ -46,7 +47,8 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 			max: cfg.MaxConns, logger: cfg.Logger,
 			throttle: throttle{rate: float64(cfg.ConnectsPerSecond)}, waiting: waitingRoom{max: cfg.MaxHandshakes},
 		},
-		peers: map[string]*Peer{},
+		peers:    map[string]*Peer{},
+		refusals: refusals{logger: cfg.Logger},
 	}
 	return r, nil
 }
