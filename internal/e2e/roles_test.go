@@ -217,7 +217,7 @@ func TestRolesKilled(t *testing.T) {
 	router.kill()
 	broker.kill()
 	router = startRole(t, "router", "--bind", router.ready["bind"])
-	broker = startRole(t, "broker", "--pub", broker.ready["pub"], "--sub", broker.ready["sub"])
+	startRole(t, "broker", "--pub", broker.ready["pub"], "--sub", broker.ready["sub"])
 	for _, p := range []pySocket{ann, bob, pub, sub} {
 		p.up()
 	}
