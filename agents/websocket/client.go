@@ -117,8 +117,8 @@ func (c *Client) alive() {
 
 // read passes messages on until the connection ends.
 func (c *Client) read() {
-	defer close(c.done)
 	defer close(c.messages)
+	defer close(c.done) // first: who has seen the end of Messages asks why
 	defer c.ws.Close()
 	for {
 		_, body, err := c.ws.ReadMessage()
