@@ -64,6 +64,7 @@ func (a *Agent) relay(ctx context.Context, c *client, r request) bool {
 	if a.cfg.Relay == RelayBound && a.limits.allow(ctx, c, r) != nil {
 		return false
 	}
+	r.relay[1] = []byte{relayFrame} // however long it came
 	m := passing{from: from.RoutingID(), to: string(r.relay[0]), frames: r.relay[1:]}
 	if to, here := a.mesh.local(m.to); here {
 		return m.deliver(to) == nil

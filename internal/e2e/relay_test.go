@@ -72,7 +72,7 @@ func TestRelay(t *testing.T) {
 		one.send("client2", "\x01", "not utf-8 \xff")
 		one.send("client2", "\x02", "wrong type")
 		one.send("client2", "\x00\x01", "1")
-		if got := two.next(); fmt.Sprint(got) != fmt.Sprint([]string{"client1", "\x00\x01", "1"}) {
+		if got := two.next(); fmt.Sprint(got) != fmt.Sprint([]string{"client1", "\x01", "1"}) {
 			t.Errorf("client2 got %q", got)
 		}
 	})
