@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -78,16 +79,17 @@ type trip struct {
 	pair      *pair
 	load      load
 	first     int
-	sent      []time.Time   // written before the message is sent, read after it has come back
-	delivered chan struct{} // a token for each message that may still be sent before one is delivered
-	acked     chan struct{} // the same for Acks
+	born      time.Time
+	sent      []atomic.Int64 // since born, in ns; only the network orders its writing before its reading
+	delivered chan struct{}  // a token for each message that may still be sent before one is delivered
+	acked     chan struct{}  // the same for Acks
 	delivery  []time.Duration
 	ack       []time.Duration
 }
 
 func newTrip(p *pair, l load) *trip {
 	return &trip{
-		pair: p, load: l, first: p.next, sent: make([]time.Time, l.messages),
+		pair: p, load: l, first: p.next, born: time.Now(), sent: make([]atomic.Int64, l.messages),
 		delivered: make(chan struct{}, l.window), acked: make(chan struct{}, l.window),
 		delivery: make([]time.Duration, 0, l.messages),
 	}
@@ -110,7 +112,7 @@ func (t *trip) send(ctx context.Context) error {
 			}
 		}
 		frames := t.pair.message(t.first + i)
-		t.sent[i] = time.Now()
+		t.sent[i].Store(int64(time.Since(t.born)))
 		if err := t.pair.from.d.Send(ctx, frames...); err != nil {
 			return fmt.Errorf("%s: %w", t.pair.from.name, err)
 		}
@@ -134,7 +136,7 @@ func (t *trip) collect(ctx context.Context, c *client, read func([][]byte) (int,
 	for i := range t.load.messages {
 		select {
 		case frames := <-c.d.Messages():
-			now := time.Now()
+			now := time.Since(t.born)
 			n, err := read(frames)
 			if err != nil {
 				return nil, fmt.Errorf("%s at message %d: %w", c.name, i, err)
@@ -143,7 +145,7 @@ func (t *trip) collect(ctx context.Context, c *client, read func([][]byte) (int,
 				return nil, fmt.Errorf("%s got message %d, want %d: lost, repeated or out of order", c.name, n, t.first+i)
 			}
 			<-room
-			took = append(took, now.Sub(t.sent[i]))
+			took = append(took, now-time.Duration(t.sent[i].Load()))
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%s misses message %d of %d: %w", c.name, i, t.load.messages, context.Cause(ctx))
 		}
