@@ -7,12 +7,14 @@ import (
 )
 
 // Every transition of more than one key is one script, and so atomic. Each is described in its file.
-// Those that work on queues are preceded by queue.lua.
+// Those that work on queues are preceded by queue.lua, those that store what a handler wants by effects.lua too.
 var (
 	//go:embed lua/queue.lua
 	queueLua string
 	//go:embed lua/lane.lua
 	laneLua string
+	//go:embed lua/effects.lua
+	effectsLua string
 	//go:embed lua/add.lua
 	addLua string
 	//go:embed lua/send.lua
@@ -118,9 +120,9 @@ var (
 	permitScript    = redisx.NewScript(permitLua)
 	unpermitScript  = redisx.NewScript(unpermitLua)
 	wakeScript      = redisx.NewScript(queueLua + wakeLua)
-	finishScript    = redisx.NewScript(queueLua + finishLua)
+	finishScript    = redisx.NewScript(queueLua + effectsLua + finishLua)
 	waitingScript   = redisx.NewScript(queueLua + waitingLua)
-	turnScript      = redisx.NewScript(queueLua + turnLua)
+	turnScript      = redisx.NewScript(queueLua + effectsLua + turnLua)
 	batchScript     = redisx.NewScript(queueLua + batchLua)
 	statsScript     = redisx.NewScript(statsLua)
 	reviveScript    = redisx.NewScript(queueLua + reviveLua)

@@ -10,23 +10,8 @@
 local tag, ref = ARGV[2], ARGV[3]
 if not owns(tag, ref, ARGV[1]) then return 0 end
 local after = 9 + 4 * tonumber(ARGV[8])
-for i = 9, after - 1, 4 do
-  if (redis.call('HGET', tag .. ':st:' .. ARGV[i], 'v') or '') ~= ARGV[i + 1] then return -1 end
-end
-for i = 9, after - 1, 4 do
-  if ARGV[i + 2] == '1' and ARGV[i + 3] == '' then
-    redis.call('DEL', tag .. ':st:' .. ARGV[i])
-  elseif ARGV[i + 2] == '1' then
-    redis.call('HSET', tag .. ':st:' .. ARGV[i], 'v', ref, 'd', ARGV[i + 3])
-  end
-end
-for i = after, #ARGV, 4 do
-  if ARGV[i + 2] ~= '' then
-    later(tag, '+' .. ARGV[i], now() + tonumber(ARGV[i + 2]), ARGV[i + 1], ARGV[i + 3])
-  else
-    enter(tag, ARGV[i + 3], ARGV[i + 1])
-  end
-end
+if not store(tag, 9, after - 1, ref) then return -1 end
+follow(tag, after)
 over(tag, ARGV[5], ARGV[6], ARGV[7])
 release(tag, ref, ARGV[4])
 remove(tag, ref)

@@ -16,16 +16,7 @@ local p = redis.call('XPENDING', stream, 'g', id, id, 1)
 if #p ~= 1 or p[1][2] ~= ARGV[1] then return 0 end
 if redis.call('HGET', mark, 'v') == version then return 1 end
 local after = 10 + 4 * tonumber(ARGV[9])
-for i = 10, after - 1, 4 do
-  if (redis.call('HGET', tag .. ':st:' .. ARGV[i], 'v') or '') ~= ARGV[i + 1] then return -1 end
-end
-for i = 10, after - 1, 4 do
-  if ARGV[i + 2] == '1' and ARGV[i + 3] == '' then
-    redis.call('DEL', tag .. ':st:' .. ARGV[i])
-  elseif ARGV[i + 2] == '1' then
-    redis.call('HSET', tag .. ':st:' .. ARGV[i], 'v', version, 'd', ARGV[i + 3])
-  end
-end
+if not store(tag, 10, after - 1, version) then return -1 end
 local n, mailbox = #ARGV[8], tag .. ':k:' .. ARGV[4]
 if n > 0 then
   local hows = {d = 'done', c = 'cancelled', e = 'expired'}
@@ -36,13 +27,7 @@ if n > 0 then
   redis.call('LSET', mailbox, 0, ref)
   redis.call('HINCRBY', KEYS[1], 'blocked', -n)
 end
-for i = after, #ARGV, 4 do
-  if ARGV[i + 2] ~= '' then
-    later(tag, '+' .. ARGV[i], now() + tonumber(ARGV[i + 2]), ARGV[i + 1], ARGV[i + 3])
-  else
-    enter(tag, ARGV[i + 3], ARGV[i + 1])
-  end
-end
+follow(tag, after)
 redis.call('HSET', mark, 'v', version)
 redis.call('PEXPIRE', mark, ARGV[7])
 if p[1][4] > 1 then redis.call('XCLAIM', stream, 'g', ARGV[1], 0, id, 'RETRYCOUNT', 1, 'JUSTID') end
